@@ -1,0 +1,173 @@
+//! The rules for accounts: from a [`VerifiedIdentity`] to the [`User`] it lets in.
+//!
+//! Known identity: its user. Unknown: a new user; or, only with `accounts.link_verified_email`, the one user with the
+//! same verified e-mail.
+
+mod user;
+
+use uuid::Uuid;
+
+pub use self::user::{Identity, User, UserId};
+use crate::clock::Timestamp;
+use crate::db::{self, Db, DbConn, DbError, identities, users};
+use crate::provider::VerifiedIdentity;
+use crate::settings::AccountsSettings;
+
+/// A sign-in that changes nothing else writes its time at most this often, in seconds.
+const LAST_LOGIN_GRANULARITY: i64 = 60 * 60;
+/// Two people's first logins may cross; whoever loses finds the winner's row at the second look. A third look is for a
+/// user deleted in between.
+const ATTEMPTS: u32 = 3;
+
+/// Who signed in.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The user, as now stored.
+    pub user: User,
+    /// This was the first time.
+    pub created: bool,
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// The account is disabled.
+    #[error("user {0} is disabled")]
+    Disabled(UserId),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// Finds or creates the user of a proved identity. Safe to repeat, and safe against itself: a hundred first logins of
+/// one person at once make one user.
+///
+/// # Errors
+/// [`SignInError`].
+pub async fn sign_in(
+    db: &Db,
+    rules: AccountsSettings,
+    identity: VerifiedIdentity,
+    now: Timestamp,
+) -> Result<SignIn, SignInError> {
+    let sign_in = db
+        .run(move |conn| {
+            for _ in 0..ATTEMPTS {
+                if let Some((known, user)) = identities::find_with_user(conn, &identity.provider, &identity.provider_id)? {
+                    return welcome_back(conn, known, user, &identity, now);
+                }
+                match first_sign_in(conn, rules, &identity, now) {
+                    Err(DbError::Conflict) => {}
+                    result => return result,
+                }
+            }
+            Err(DbError::Unavailable("a first sign-in met another one again and again".to_owned()))
+        })
+        .await?;
+    if sign_in.user.disabled {
+        return Err(SignInError::Disabled(sign_in.user.id));
+    }
+    Ok(sign_in)
+}
+
+/// A known identity: the profile follows the provider, and nothing is written when nothing changed.
+fn welcome_back(
+    conn: &mut DbConn,
+    mut known: Identity,
+    mut user: User,
+    identity: &VerifiedIdentity,
+    now: Timestamp,
+) -> Result<SignIn, DbError> {
+    if user.disabled {
+        return Ok(SignIn { user, created: false });
+    }
+    let before = (known.clone(), user.clone());
+    follow_provider(&mut known, &mut user, identity);
+    let due = user.last_login_at.is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
+        || now.since(known.last_used_at) >= LAST_LOGIN_GRANULARITY;
+    if due {
+        user.last_login_at = Some(now);
+        known.last_used_at = now;
+    }
+    if (&known, &user) != (&before.0, &before.1) {
+        db::transaction(conn, |conn| {
+            users::update_at_sign_in(conn, &user, now)?;
+            identities::update_at_sign_in(conn, &known)
+        })?;
+    }
+    Ok(SignIn { user, created: false })
+}
+
+/// Takes over what the provider says now. What it does not mention stays: a token without the e-mail scope is no news.
+fn follow_provider(known: &mut Identity, user: &mut User, identity: &VerifiedIdentity) {
+    if identity.email.is_some() {
+        known.email.clone_from(&identity.email);
+        // The user's e-mail follows the identity that first gave it. Verified, or none.
+        if known.gives_email || user.email.is_none() {
+            user.email = identity.verified_email().map(str::to_owned);
+            known.gives_email = known.gives_email || user.email.is_some();
+        }
+    }
+    if identity.name.is_some() {
+        user.name.clone_from(&identity.name);
+    }
+    if identity.avatar_url.is_some() {
+        user.avatar_url.clone_from(&identity.avatar_url);
+    }
+}
+
+/// An identity nobody has seen.
+///
+/// # Errors
+/// [`DbError::Conflict`] when another request has just stored it; nothing is written then.
+fn first_sign_in(
+    conn: &mut DbConn,
+    rules: AccountsSettings,
+    identity: &VerifiedIdentity,
+    now: Timestamp,
+) -> Result<SignIn, DbError> {
+    if rules.link_verified_email
+        && let Some(user) = the_one_user_with(conn, identity.verified_email())?
+    {
+        if !user.disabled {
+            identities::insert(conn, &new_identity(user.id, identity, false, now))?;
+        }
+        return Ok(SignIn { user, created: false });
+    }
+    let user = User {
+        id: UserId::generate(),
+        email: identity.verified_email().map(str::to_owned),
+        name: identity.name.clone(),
+        avatar_url: identity.avatar_url.clone(),
+        admin: false,
+        disabled: false,
+        token_version: 0,
+        created_at: now,
+        last_login_at: Some(now),
+    };
+    db::transaction(conn, |conn| {
+        users::insert(conn, &user)?;
+        identities::insert(conn, &new_identity(user.id, identity, user.email.is_some(), now))
+    })?;
+    Ok(SignIn { user, created: true })
+}
+
+/// Several users with one address are no answer to "whose is it".
+fn the_one_user_with(conn: &mut DbConn, email: Option<&str>) -> Result<Option<User>, DbError> {
+    let Some(email) = email else { return Ok(None) };
+    let mut found = users::find_by_email(conn, email, 2)?;
+    Ok(if found.len() == 1 { found.pop() } else { None })
+}
+
+fn new_identity(user_id: UserId, identity: &VerifiedIdentity, gives_email: bool, now: Timestamp) -> Identity {
+    Identity {
+        id: Uuid::now_v7(),
+        user_id,
+        provider: identity.provider.clone(),
+        provider_id: identity.provider_id.clone(),
+        email: identity.email.clone(),
+        gives_email,
+        created_at: now,
+        last_used_at: now,
+    }
+}

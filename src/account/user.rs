@@ -1,0 +1,90 @@
+//! The people and what is known of them. No type here knows where it is stored.
+
+use std::fmt;
+use std::str::FromStr;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+/// A user's internal id, a `UUIDv7`: unguessable enough, and in order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Uuid);
+
+impl UserId {
+    /// A new id.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl From<Uuid> for UserId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
+impl From<UserId> for Uuid {
+    fn from(id: UserId) -> Self {
+        id.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::parse_str(text).map(Self)
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A row of `users`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The internal id, `sub` of our tokens.
+    pub id: UserId,
+    /// Only ever an address that a provider has verified.
+    pub email: Option<String>,
+    /// The display name.
+    pub name: Option<String>,
+    /// An `https://` URL.
+    pub avatar_url: Option<String>,
+    /// May use the administrators' routes.
+    pub admin: bool,
+    /// May not sign in, and is refused with every token already out.
+    pub disabled: bool,
+    /// Tokens issued under another number are refused.
+    pub token_version: i64,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// The last sign-in, to the hour.
+    pub last_login_at: Option<Timestamp>,
+}
+
+/// A row of `identities`: one way in, proved by one provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its own id, a `UUIDv7`.
+    pub id: Uuid,
+    /// Whom it lets in.
+    pub user_id: UserId,
+    /// The provider's name in our settings.
+    pub provider: String,
+    /// The provider's id of this person: OpenID Connect `sub`, GitHub's numeric id.
+    pub provider_id: String,
+    /// The address as the provider last gave it, verified or not.
+    pub email: Option<String>,
+    /// The user's e-mail follows this identity.
+    pub gives_email: bool,
+    /// When it was first proved.
+    pub created_at: Timestamp,
+    /// When it was last proved, to the hour.
+    pub last_used_at: Timestamp,
+}

@@ -1,0 +1,320 @@
+//! Putting it together: [`Tokenbooth`] for an app of one's own, [`App`] for the whole server.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::{Condition, from_fn};
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpRequest, HttpServer};
+
+use crate::clock::{SharedClock, SystemClock};
+use crate::db::{self, Db, DbError, DbOptions};
+use crate::error::ApiError;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::provider::Providers;
+use crate::provider::client::ProviderClient;
+use crate::secret_file;
+use crate::settings::{CorsSettings, DatabaseSettings, Settings, SettingsError};
+use crate::token::{Keyring, Tokens};
+
+/// Connections waiting to be accepted; actix's own default.
+const BACKLOG: u32 = 1024;
+/// An idle connection is closed after this, so that a stopping process need not wait longer for it.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// Why the service did not start. One line, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The address cannot be listened on.
+    #[error("server.host, server.port: cannot listen on {address}: {reason}. Choose another port, with TOKENBOOTH__SERVER__PORT for example")]
+    Listen {
+        /// Host and port.
+        address: String,
+        /// The system's reason.
+        reason: io::Error,
+    },
+    /// The database.
+    #[error("database.url: {0}. Check the address and that the database runs; `tokenbooth check` tells more")]
+    Db(#[from] DbError),
+    /// Migrations are pending and `database.migrate_on_start` is off.
+    #[error("database.migrate_on_start is off and {0} migrations have not run. Run `tokenbooth migrate`")]
+    Unmigrated(usize),
+    /// The HTTP client towards providers.
+    #[error("the HTTP client cannot be made: {0}")]
+    Client(String),
+    /// The secret of development could not be kept.
+    #[error("token.secret: it is not set, and the file {path} to keep one in cannot be used: {reason}. Set TOKENBOOTH__TOKEN__SECRET, or make the folder writable")]
+    SecretFile {
+        /// Which file.
+        path: PathBuf,
+        /// The system's reason.
+        reason: io::Error,
+    },
+    /// The server.
+    #[error("the server failed: {0}")]
+    Server(#[from] io::Error),
+}
+
+/// What handlers and extractors share.
+pub struct AppState {
+    pub(crate) settings: Settings,
+    pub(crate) db: Db,
+    pub(crate) tokens: Tokens,
+    pub(crate) providers: Providers,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Metrics,
+    stopping: AtomicBool,
+}
+
+impl AppState {
+    /// The state behind a request.
+    ///
+    /// # Errors
+    /// 500 when an embedding app uses an extractor without having mounted [`Tokenbooth::routes`].
+    pub(crate) fn of(request: &HttpRequest) -> Result<Data<Self>, ApiError> {
+        request.app_data::<Data<Self>>().cloned().ok_or_else(|| {
+            ApiError::internal("this App has no tokenbooth: call .configure(tokenbooth.routes()) on it")
+        })
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// The service without a server: its routes and extractors, for an actix-web app of one's own. Cheap to clone, one for
+/// all workers.
+#[derive(Clone)]
+pub struct Tokenbooth {
+    state: Data<AppState>,
+}
+
+impl Tokenbooth {
+    /// Migrates and connects the database, and begins to fetch the providers' keys. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn build(settings: Settings) -> Result<Self, StartError> {
+        Self::build_with_clock(settings, Arc::new(SystemClock))
+    }
+
+    /// As [`Tokenbooth::build`], with a clock of one's own, for tests.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn build_with_clock(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
+        migrate_or_refuse(&settings.database)?;
+        let metrics = Metrics::default();
+        let db = Db::connect(db_options(&settings.database), metrics.loader.clone())?;
+        let client = ProviderClient::new(settings.http_client.timeout, metrics.provider_latency.clone())
+            .map_err(|error| StartError::Client(error.without_url().to_string()))?;
+        let providers = Providers::new(&settings, &client, &clock);
+        let tokens = tokens(&settings)?;
+        let stopping = AtomicBool::new(false);
+        let state = Data::new(AppState { settings, db, tokens, providers, clock, metrics, stopping });
+        Ok(Self { state })
+    }
+
+    /// Everything of `POST /auth/{provider}` to `/docs`, for `App::configure` or for a scope. After it,
+    /// [`crate::CurrentUser`] and [`crate::AdminUser`] work in every handler beside them.
+    pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        let state = self.state.clone();
+        move |config| {
+            config.app_data(state).configure(http::routes);
+        }
+    }
+}
+
+/// The whole server.
+pub struct App {
+    tokenbooth: Tokenbooth,
+    listener: TcpListener,
+    port: u16,
+}
+
+/// Stops a running [`App`] from elsewhere.
+#[derive(Clone)]
+pub struct Stopper {
+    tokenbooth: Tokenbooth,
+    server: ServerHandle,
+}
+
+impl App {
+    /// Listens, then builds the rest; `server.public_url` follows from the port that was got.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn build(settings: Settings) -> Result<Self, StartError> {
+        Self::build_with_clock(settings, Arc::new(SystemClock))
+    }
+
+    /// As [`App::build`], with a clock of one's own, for tests.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn build_with_clock(mut settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
+        let listener = listen(&settings.server.host, settings.server.port)?;
+        let port = listener.local_addr()?.port();
+        settings.server.port = port;
+        Ok(Self { tokenbooth: Tokenbooth::build_with_clock(settings, clock)?, listener, port })
+    }
+
+    /// The port that was got; interesting when `server.port` was 0.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The service inside, for a caller that wants its state.
+    #[must_use]
+    pub fn tokenbooth(&self) -> &Tokenbooth {
+        &self.tokenbooth
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, then lets the requests in flight end.
+    ///
+    /// # Errors
+    /// When the server cannot run.
+    pub async fn run_until_stopped(self) -> Result<(), StartError> {
+        let (server, stopper) = self.start()?;
+        let signal = tokio::spawn(async move {
+            stop_signal().await;
+            log::info!("stopping: waiting for the requests in flight");
+            stopper.stop().await;
+        });
+        let result = server.await;
+        signal.abort();
+        Ok(result?)
+    }
+
+    /// The server as a future, and the handle that ends it; no signal is listened to.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub fn start(self) -> Result<(impl Future<Output = io::Result<()>>, Stopper), StartError> {
+        let Self { tokenbooth, listener, port } = self;
+        let settings = &tokenbooth.state.settings;
+        let (host, workers, timeout) =
+            (settings.server.host.clone(), settings.server.workers, settings.server.shutdown_timeout);
+        let app = tokenbooth.clone();
+        let mut server = HttpServer::new(move || {
+            let cors_settings = &app.state.settings.cors;
+            actix_web::App::new()
+                .app_data(app.state.clone())
+                .configure(app.routes())
+                .default_service(web::route().to(http::not_found))
+                .wrap(Condition::new(!cors_settings.allowed_origins.is_empty(), cors(cors_settings)))
+                // The last one is the outermost: preflights and 404 are observed too.
+                .wrap(from_fn(http::observe))
+        })
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(timeout.as_secs())
+        .disable_signals();
+        if let Some(workers) = workers {
+            server = server.workers(workers);
+        }
+        let server = server.listen(listener)?.run();
+        log::info!("listening on {host}:{port}");
+        let stopper = Stopper { tokenbooth, server: server.handle() };
+        Ok((server, stopper))
+    }
+}
+
+impl Stopper {
+    /// `/readyz` says so, connections are asked to close, requests in flight end, then the server does.
+    pub async fn stop(&self) {
+        self.tokenbooth.state.stopping.store(true, Ordering::Relaxed);
+        self.server.stop(true).await;
+    }
+}
+
+fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
+    let failed = |reason| StartError::Listen { address: format!("{host}:{port}"), reason };
+    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(failed)?.collect();
+    let mut last = io::Error::other("the name has no address");
+    for address in addresses {
+        match listen_on(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    // Tokio's socket and not std's listener, whose queue of 128 is short for a burst of new clients.
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        Err(_) => drop(interrupt.await),
+    }
+}
+
+fn migrate_or_refuse(database: &DatabaseSettings) -> Result<(), StartError> {
+    if database.migrate_on_start {
+        for name in db::migrate(&database.url)? {
+            log::info!("migration {name} done");
+        }
+        return Ok(());
+    }
+    match db::pending_migrations(&database.url)?.len() {
+        0 => Ok(()),
+        pending => Err(StartError::Unmigrated(pending)),
+    }
+}
+
+/// The pool's size is chosen by backend: SQLite has one writer, and its readers share the machine with us.
+pub(crate) fn db_options(database: &DatabaseSettings) -> DbOptions {
+    let by_backend = if database.url.file().is_some() { 4 } else { 8 };
+    DbOptions {
+        url: database.url.clone(),
+        pool_size: database.pool_size.unwrap_or(by_backend),
+        timeout: database.timeout,
+    }
+}
+
+/// What signs and verifies our tokens by these settings.
+pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
+    let secret = match &settings.token.secret {
+        Some(secret) => secret.clone(),
+        None => secret_file::read_or_create(&settings.database.url)?,
+    };
+    let keyring = Keyring::new(&secret, &settings.token.previous_secrets);
+    let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
+    Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
+}
+
+/// No cookies are involved, so credentials are not allowed and any origin may be named without danger.
+fn cors(settings: &CorsSettings) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+        .allowed_headers(["authorization", "content-type", "x-request-id"])
+        .expose_headers(["x-request-id", "retry-after", "www-authenticate"])
+        .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
+    settings.allowed_origins.iter().fold(cors, |cors, origin| match origin.as_str() {
+        "*" => cors.allow_any_origin().send_wildcard(),
+        origin => cors.allowed_origin(origin),
+    })
+}

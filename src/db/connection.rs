@@ -1,0 +1,103 @@
+//! Connections: the one type that is either database, how it is opened, and the pool's view of it.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection, SqliteConnection};
+use secrecy::ExposeSecret;
+
+use super::{DatabaseUrl, DbError};
+
+/// A connection to either database. Every query is written once, against this.
+#[derive(diesel::MultiConnection)]
+pub enum DbConn {
+    /// A PostgreSQL session.
+    Postgres(PgConnection),
+    /// An open SQLite file.
+    Sqlite(SqliteConnection),
+}
+
+/// SQLite's settings belong to a connection, not to the file. `busy_timeout` first: the next statements already
+/// may have to wait for a writer. `synchronous = NORMAL` is safe with a write-ahead log: a power cut may lose the last
+/// commits, never the database.
+const SQLITE_SETTINGS: [&str; 4] = [
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+];
+
+/// How long a pooled connection is trusted without asking it, so that a busy pool does not pay a round for each use.
+const TRUSTED_WITHOUT_CHECK: Duration = Duration::from_secs(1);
+
+/// Opens a connection by the address's scheme and keeps the driver's reason when it cannot; the derived `establish`
+/// tries each backend in turn and throws the reasons away.
+pub(super) fn connect(url: &DatabaseUrl) -> Result<DbConn, DbError> {
+    let unavailable = |error: &dyn std::fmt::Display| DbError::Unavailable(url.without_address(&error.to_string()));
+    match url {
+        DatabaseUrl::Postgres(address) => {
+            let mut conn = PgConnection::establish(address.expose_secret()).map_err(|error| unavailable(&error))?;
+            // Notices such as "relation already exists, skipping" would go to stderr, past our log.
+            conn.batch_execute("SET client_min_messages TO WARNING").map_err(|error| unavailable(&error))?;
+            Ok(DbConn::Postgres(conn))
+        }
+        DatabaseUrl::Sqlite(path) => {
+            // A path that begins with "-" or "file:" must stay a path.
+            let path = if path.is_absolute() { path.clone() } else { std::path::Path::new(".").join(path) };
+            let path = path.to_str().ok_or_else(|| unavailable(&"the path is not Unicode"))?;
+            let mut conn = SqliteConnection::establish(path).map_err(|error| unavailable(&error))?;
+            for setting in SQLITE_SETTINGS {
+                conn.batch_execute(setting).map_err(|error| unavailable(&error))?;
+            }
+            Ok(DbConn::Sqlite(conn))
+        }
+    }
+}
+
+/// Opens and judges connections for the pool.
+#[derive(Debug)]
+pub(super) struct ConnectionManager {
+    pub(super) url: DatabaseUrl,
+}
+
+/// A connection in the pool.
+pub(super) struct PooledConn {
+    pub(super) conn: DbConn,
+    checked_at: Instant,
+}
+
+impl r2d2::ManageConnection for ConnectionManager {
+    type Connection = PooledConn;
+    type Error = DbError;
+
+    fn connect(&self) -> Result<PooledConn, DbError> {
+        Ok(PooledConn { conn: connect(&self.url)?, checked_at: Instant::now() })
+    }
+
+    fn is_valid(&self, pooled: &mut PooledConn) -> Result<(), DbError> {
+        if pooled.checked_at.elapsed() > TRUSTED_WITHOUT_CHECK {
+            pooled.conn.batch_execute("SELECT 1").map_err(DbError::from)?;
+            pooled.checked_at = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn has_broken(&self, pooled: &mut PooledConn) -> bool {
+        std::thread::panicking() || pooled.conn.is_broken()
+    }
+}
+
+impl DbConn {
+    /// Whether the session ended or is stuck in a transaction, so that it must not be used again.
+    fn is_broken(&mut self) -> bool {
+        use diesel::connection::TransactionManager;
+        match self {
+            Self::Postgres(conn) => {
+                <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+            }
+            Self::Sqlite(conn) => {
+                <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Queries on `identities`.
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::schema::{identities, users};
+use super::users::{UserRow, parse_id};
+use super::{DbConn, DbError};
+use crate::account::{Identity, User, UserId};
+use crate::clock::Timestamp;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = identities)]
+struct IdentityRow {
+    id: String,
+    user_id: String,
+    provider: String,
+    provider_id: String,
+    email: Option<String>,
+    gives_email: bool,
+    created_at: i64,
+    last_used_at: i64,
+}
+
+impl TryFrom<IdentityRow> for Identity {
+    type Error = DbError;
+
+    fn try_from(row: IdentityRow) -> Result<Self, DbError> {
+        Ok(Self {
+            id: Uuid::parse_str(&row.id)
+                .map_err(|_| DbError::Inconsistent("identities.id is not a UUID".to_owned()))?,
+            user_id: parse_id(&row.user_id)?,
+            provider: row.provider,
+            provider_id: row.provider_id,
+            email: row.email,
+            gives_email: row.gives_email,
+            created_at: Timestamp(row.created_at),
+            last_used_at: Timestamp(row.last_used_at),
+        })
+    }
+}
+
+/// Writes a new identity.
+///
+/// # Errors
+/// [`DbError::Conflict`] when this person of this provider is known already.
+pub fn insert(conn: &mut DbConn, identity: &Identity) -> Result<(), DbError> {
+    diesel::insert_into(identities::table)
+        .values((
+            identities::id.eq(identity.id.to_string()),
+            identities::user_id.eq(identity.user_id.to_string()),
+            identities::provider.eq(&identity.provider),
+            identities::provider_id.eq(&identity.provider_id),
+            identities::email.eq(identity.email.as_deref()),
+            identities::gives_email.eq(identity.gives_email),
+            identities::created_at.eq(identity.created_at.0),
+            identities::last_used_at.eq(identity.last_used_at.0),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The identity of this person at this provider, and its user, in one query.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find_with_user(
+    conn: &mut DbConn,
+    provider: &str,
+    provider_id: &str,
+) -> Result<Option<(Identity, User)>, DbError> {
+    let row: Option<(IdentityRow, UserRow)> = identities::table
+        .inner_join(users::table)
+        .filter(identities::provider.eq(provider).and(identities::provider_id.eq(provider_id)))
+        .select((IdentityRow::as_select(), UserRow::as_select()))
+        .get_result(conn)
+        .optional()?;
+    row.map(|(identity, user)| Ok((identity.try_into()?, user.try_into()?))).transpose()
+}
+
+/// A user's identities, oldest first.
+///
+/// # Errors
+/// [`DbError`].
+pub fn list(conn: &mut DbConn, user_id: UserId) -> Result<Vec<Identity>, DbError> {
+    let rows: Vec<IdentityRow> = identities::table
+        .filter(identities::user_id.eq(user_id.to_string()))
+        .order(identities::id.asc())
+        .select(IdentityRow::as_select())
+        .load(conn)?;
+    rows.into_iter().map(Identity::try_from).collect()
+}
+
+/// Writes what a sign-in may change.
+///
+/// # Errors
+/// [`DbError`].
+pub fn update_at_sign_in(conn: &mut DbConn, identity: &Identity) -> Result<(), DbError> {
+    diesel::update(identities::table.filter(identities::id.eq(identity.id.to_string())))
+        .set((
+            identities::email.eq(identity.email.as_deref()),
+            identities::gives_email.eq(identity.gives_email),
+            identities::last_used_at.eq(identity.last_used_at.0),
+        ))
+        .execute(conn)?;
+    Ok(())
+}

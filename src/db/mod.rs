@@ -1,0 +1,234 @@
+//! The database: the only place that knows Diesel, and that there are two of them.
+//!
+//! [`Db::run`] takes a closure off the async threads and hands it a connection; the queries are plain functions in one
+//! file per table. The bearer's user, read at every request, goes another way: [`Db::user`], the [`loader`].
+
+mod connection;
+pub mod identities;
+mod loader;
+mod schema;
+mod url;
+pub mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::Connection;
+use diesel::connection::SimpleConnection;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+pub use self::connection::DbConn;
+pub use self::loader::LoaderMetrics;
+use self::connection::{ConnectionManager, connect};
+use self::loader::UserLoader;
+pub use self::url::{DatabaseUrl, DatabaseUrlError};
+use crate::account::{User, UserId};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// Why the database did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DbError {
+    /// It cannot be reached, is too slow, or refused to work. Trying again later may help.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// More requests are waiting than we let wait.
+    #[error("too many requests are waiting for the database")]
+    Overloaded,
+    /// A unique key is taken: somebody else was first. Handled where it is expected.
+    #[error("a row with this key exists already")]
+    Conflict,
+    /// A row that our own code cannot have written.
+    #[error("inconsistent row: {0}")]
+    Inconsistent(String),
+}
+
+impl From<DieselError> for DbError {
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
+            other => Self::Unavailable(other.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
+        }
+    }
+}
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct DbOptions {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// Connections in the pool.
+    pub pool_size: u32,
+    /// How long a caller waits before it is told [`DbError::Unavailable`].
+    pub timeout: Duration,
+}
+
+/// A pool of connections and the loader. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    pool: r2d2::Pool<ConnectionManager>,
+    loader: Arc<UserLoader>,
+    /// One permit for each connection: a closure that hangs keeps its permit, so that an unresponsive database costs
+    /// as many threads as there are connections and no more.
+    permits: Arc<Semaphore>,
+    options: Arc<DbOptions>,
+}
+
+impl Db {
+    /// Connects once, so that a wrong address is told at start with the driver's reason, then fills the pool.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] with the driver's reason.
+    pub fn connect(options: DbOptions, metrics: LoaderMetrics) -> Result<Self, DbError> {
+        drop(connect(&options.url)?);
+        let pool = r2d2::Pool::builder()
+            .max_size(options.pool_size)
+            .min_idle(Some(1))
+            .connection_timeout(options.timeout)
+            .error_handler(Box::new(LogPoolErrors))
+            .build_unchecked(ConnectionManager { url: options.url.clone() });
+        let loader = Arc::new(UserLoader::start(&options, metrics)?);
+        let permits = Arc::new(Semaphore::new(options.pool_size as usize));
+        Ok(Self { pool, loader, permits, options: Arc::new(options) })
+    }
+
+    /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
+    ///
+    /// # Errors
+    /// What the closure answers, or [`DbError::Unavailable`] after `database.timeout`. A write may then still have
+    /// been done: whoever writes must be able to do it again.
+    pub async fn run<T, F>(&self, queries: F) -> Result<T, DbError>
+    where
+        F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (pool, permits, url) = (self.pool.clone(), Arc::clone(&self.permits), self.options.url.clone());
+        let work = async move {
+            let permit = permits.acquire_owned().await.map_err(|_| stopped())?;
+            tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                let mut pooled = pool
+                    .get()
+                    .map_err(|error| DbError::Unavailable(url.without_address(&error.to_string())))?;
+                queries(&mut pooled.conn)
+            })
+            .await
+            .map_err(|_| stopped())?
+        };
+        timeout(self.options.timeout, work).await.unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
+    }
+
+    /// The user of this id, read from the database after this call began; `None` when there is no such row.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`], [`DbError::Overloaded`].
+    pub async fn user(&self, id: UserId) -> Result<Option<User>, DbError> {
+        timeout(self.options.timeout, self.loader.load(id))
+            .await
+            .unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`].
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.run(|conn| Ok(conn.batch_execute("SELECT 1")?)).await
+    }
+
+    /// Connections of the pool: (all, idle).
+    #[must_use]
+    pub fn pool_state(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (state.connections, state.idle_connections)
+    }
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Db({})", self.options.url.backend())
+    }
+}
+
+/// Brings the schema up to date and answers with the names of the migrations that ran. Several replicas may do so at
+/// the same moment: whoever loses the race looks again.
+///
+/// # Errors
+/// [`DbError::Unavailable`] with the migration's or the driver's reason.
+pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
+    const ATTEMPTS: u32 = 5;
+    let mut conn = connect(url)?;
+    let mut attempt = 1;
+    loop {
+        // PostgreSQL lets two sessions read "pending" at once, so there one waits for the other; the lock ends with
+        // the session. SQLite has one writer, and the loser of that race is told at once.
+        if let DbConn::Postgres(postgres) = &mut conn {
+            postgres.batch_execute("SELECT pg_advisory_lock(7766290117)")?;
+        }
+        match run_pending(&mut conn) {
+            Err(_) if attempt < ATTEMPTS => std::thread::sleep(Duration::from_millis(50 << attempt)),
+            result => return result,
+        }
+        attempt += 1;
+    }
+}
+
+fn run_pending(conn: &mut DbConn) -> Result<Vec<String>, DbError> {
+    match conn.run_pending_migrations(MIGRATIONS) {
+        Ok(versions) => Ok(versions.iter().map(ToString::to_string).collect()),
+        Err(error) => Err(DbError::Unavailable(format!("a migration failed: {error}"))),
+    }
+}
+
+/// The names of migrations that have not run yet.
+///
+/// # Errors
+/// [`DbError::Unavailable`].
+pub fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
+    let mut conn = connect(url)?;
+    conn.pending_migrations(MIGRATIONS)
+        .map(|migrations| migrations.iter().map(|migration| migration.name().to_string()).collect())
+        .map_err(|error| DbError::Unavailable(format!("the migrations cannot be listed: {error}")))
+}
+
+/// Undoes every migration, last first: for the tests, which run all of them down and up again.
+///
+/// # Errors
+/// [`DbError::Unavailable`].
+pub fn revert_all(url: &DatabaseUrl) -> Result<usize, DbError> {
+    let mut conn = connect(url)?;
+    conn.revert_all_migrations(MIGRATIONS)
+        .map(|versions| versions.len())
+        .map_err(|error| DbError::Unavailable(format!("a migration could not be undone: {error}")))
+}
+
+fn stopped() -> DbError {
+    DbError::Unavailable("the service is stopping".to_owned())
+}
+
+fn too_slow(limit: Duration) -> DbError {
+    DbError::Unavailable(format!("no answer within database.timeout ({limit:?})"))
+}
+
+/// The pool opens connections in the background and reports here why it could not; the manager's errors are clean of
+/// the address.
+#[derive(Debug)]
+struct LogPoolErrors;
+
+impl r2d2::HandleError<DbError> for LogPoolErrors {
+    fn handle_error(&self, error: DbError) {
+        log::warn!("connection pool: {error}");
+    }
+}
+
+/// Everything or nothing: an error undoes what the closure wrote. Write first inside it: on SQLite a transaction that
+/// reads before it writes fails at once when another writer was faster, whatever the busy timeout.
+pub(crate) fn transaction<T, F>(conn: &mut DbConn, queries: F) -> Result<T, DbError>
+where
+    F: FnOnce(&mut DbConn) -> Result<T, DbError>,
+{
+    conn.transaction(queries)
+}

@@ -1,0 +1,111 @@
+//! `database.url`: which database, and how its address is kept out of every message.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+/// A database address whose scheme was understood.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// The file of an embedded database.
+    Sqlite(PathBuf),
+    /// A libpq connection URI, with our connect timeout added.
+    Postgres(SecretString),
+}
+
+/// Why an address was refused. Never shows it: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseUrlError {
+    /// Neither of the two databases.
+    #[error("expected sqlite://path/to/file.db or postgres://user:password@host/name")]
+    Scheme,
+    /// `:memory:` and the like.
+    #[error("an in-memory SQLite database is another one in every connection; expected sqlite://path/to/file.db")]
+    InMemory,
+    /// `?` in an SQLite address.
+    #[error("sqlite:// takes a path and no parameters; expected sqlite://path/to/file.db")]
+    Parameters,
+    /// Not a URL.
+    #[error("not a URL ({0}); expected postgres://user:password@host/name, with special characters in the password percent-encoded")]
+    Malformed(url::ParseError),
+}
+
+impl DatabaseUrl {
+    /// Reads the address. Anything but the two schemes is refused: Diesel's own guess makes an SQLite file named after
+    /// a PostgreSQL address it could not connect to.
+    ///
+    /// # Errors
+    /// Says what is accepted.
+    pub fn parse(text: &str) -> Result<Self, DatabaseUrlError> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Self::postgres(text);
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(":memory:" | "//:memory:" | "//" | "") => Err(DatabaseUrlError::InMemory),
+            Some(rest) => match rest.strip_prefix("//") {
+                Some(path) if path.contains('?') => Err(DatabaseUrlError::Parameters),
+                Some(path) => Ok(Self::Sqlite(PathBuf::from(path))),
+                None => Err(DatabaseUrlError::Scheme),
+            },
+            None => Err(DatabaseUrlError::Scheme),
+        }
+    }
+
+    fn postgres(text: &str) -> Result<Self, DatabaseUrlError> {
+        let mut url = Url::parse(text).map_err(DatabaseUrlError::Malformed)?;
+        // libpq waits for minutes when packets are dropped; a setting in the URL wins.
+        if !url.query_pairs().any(|(key, _)| key == "connect_timeout") {
+            url.query_pairs_mut().append_pair("connect_timeout", "5");
+        }
+        Ok(Self::Postgres(SecretString::from(url.as_str())))
+    }
+
+    /// The database's file, when it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// `SQLite` or `PostgreSQL`, for people.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    /// A driver's message without the address: it stays true and loses host, port, user, database and password.
+    #[must_use]
+    pub(super) fn without_address(&self, message: &str) -> String {
+        let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        let Self::Postgres(secret) = self else { return line };
+        let line = match (line.find("connection to server "), line.find(" failed: ")) {
+            (Some(start), Some(end)) if start < end => {
+                format!("{}connection to the server{}", &line[..start], &line[end..])
+            }
+            _ => line,
+        };
+        let Ok(url) = Url::parse(secret.expose_secret()) else { return line };
+        let parts = [url.password(), url.host_str(), Some(url.username()), Some(url.path().trim_matches('/'))];
+        let mut clean = line.replace(secret.expose_secret(), "…");
+        for part in parts.into_iter().flatten().filter(|part| !part.is_empty()) {
+            clean = clean.replace(&format!("\"{part}\""), "\"…\"");
+        }
+        match url.password() {
+            Some(password) if password.len() > 3 => clean.replace(password, "…"),
+            _ => clean,
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({}, ..)", self.backend())
+    }
+}

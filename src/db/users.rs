@@ -1,0 +1,184 @@
+//! Queries on `users`.
+
+use diesel::prelude::*;
+
+use super::schema::users;
+use super::{DbConn, DbError};
+use crate::account::{User, UserId};
+use crate::clock::Timestamp;
+
+/// A row as it is stored. The columns named here are the ones read, so `password_hash` never leaves the database by
+/// accident.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub(super) struct UserRow {
+    id: String,
+    email: Option<String>,
+    name: Option<String>,
+    avatar_url: Option<String>,
+    admin: bool,
+    disabled: bool,
+    token_version: i64,
+    created_at: i64,
+    last_login_at: Option<i64>,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = DbError;
+
+    fn try_from(row: UserRow) -> Result<Self, DbError> {
+        Ok(Self {
+            id: parse_id(&row.id)?,
+            email: row.email,
+            name: row.name,
+            avatar_url: row.avatar_url,
+            admin: row.admin,
+            disabled: row.disabled,
+            token_version: row.token_version,
+            created_at: Timestamp(row.created_at),
+            last_login_at: row.last_login_at.map(Timestamp),
+        })
+    }
+}
+
+pub(super) fn parse_id(text: &str) -> Result<UserId, DbError> {
+    text.parse().map_err(|_| DbError::Inconsistent("users.id is not a UUID".to_owned()))
+}
+
+/// ASCII letters in lower case and nothing cleverer: folding more would make two mailboxes one.
+fn lower(email: Option<&str>) -> Option<String> {
+    email.map(str::to_ascii_lowercase)
+}
+
+/// Writes a new user as given.
+///
+/// # Errors
+/// [`DbError`].
+pub fn insert(conn: &mut DbConn, user: &User) -> Result<(), DbError> {
+    diesel::insert_into(users::table)
+        .values((
+            users::id.eq(user.id.to_string()),
+            users::email.eq(user.email.as_deref()),
+            users::email_lower.eq(lower(user.email.as_deref())),
+            users::name.eq(user.name.as_deref()),
+            users::avatar_url.eq(user.avatar_url.as_deref()),
+            users::admin.eq(user.admin),
+            users::disabled.eq(user.disabled),
+            users::token_version.eq(user.token_version),
+            users::created_at.eq(user.created_at.0),
+            users::updated_at.eq(user.created_at.0),
+            users::last_login_at.eq(user.last_login_at.map(|at| at.0)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The user of this id. `filter` and not `find().first()`: the `LIMIT` of the latter keeps Diesel from caching the
+/// prepared statement on SQLite.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find(conn: &mut DbConn, id: UserId) -> Result<Option<User>, DbError> {
+    users::table
+        .filter(users::id.eq(id.to_string()))
+        .select(UserRow::as_select())
+        .get_result(conn)
+        .optional()?
+        .map(User::try_from)
+        .transpose()
+}
+
+/// All users of these ids that exist, in one query.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find_all(conn: &mut DbConn, ids: &[UserId]) -> Result<Vec<User>, DbError> {
+    let ids = ids.iter().map(UserId::to_string);
+    let rows: Vec<UserRow> = users::table.filter(users::id.eq_any(ids)).select(UserRow::as_select()).load(conn)?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Users with this e-mail, ASCII letters compared without case, at most `limit`, oldest first.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find_by_email(conn: &mut DbConn, email: &str, limit: i64) -> Result<Vec<User>, DbError> {
+    let rows: Vec<UserRow> = users::table
+        .filter(users::email_lower.eq(email.to_ascii_lowercase()))
+        .order(users::id.asc())
+        .limit(limit)
+        .select(UserRow::as_select())
+        .load(conn)?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Users in order of creation, at most `limit`, after `after`.
+///
+/// # Errors
+/// [`DbError`].
+pub fn list(conn: &mut DbConn, after: Option<UserId>, limit: i64) -> Result<Vec<User>, DbError> {
+    // Every id is greater than the empty text.
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let rows: Vec<UserRow> = users::table
+        .filter(users::id.gt(after))
+        .order(users::id.asc())
+        .limit(limit)
+        .select(UserRow::as_select())
+        .load(conn)?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Writes what a sign-in may change: profile and time of the last login. `admin`, `disabled` and `token_version` are
+/// left as they are in the row, which another request may have changed meanwhile.
+///
+/// # Errors
+/// [`DbError`].
+pub fn update_at_sign_in(conn: &mut DbConn, user: &User, now: Timestamp) -> Result<(), DbError> {
+    diesel::update(users::table.filter(users::id.eq(user.id.to_string())))
+        .set((
+            users::email.eq(user.email.as_deref()),
+            users::email_lower.eq(lower(user.email.as_deref())),
+            users::name.eq(user.name.as_deref()),
+            users::avatar_url.eq(user.avatar_url.as_deref()),
+            users::updated_at.eq(now.0),
+            users::last_login_at.eq(user.last_login_at.map(|at| at.0)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Disables a user and ends every token already out, or lets the user in again (no old token comes back to life).
+/// Answers whether there is such a user.
+///
+/// # Errors
+/// [`DbError`].
+pub fn set_disabled(conn: &mut DbConn, id: UserId, disabled: bool, now: Timestamp) -> Result<bool, DbError> {
+    let bump = i64::from(disabled);
+    let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set((
+            users::disabled.eq(disabled),
+            users::token_version.eq(users::token_version + bump),
+            users::updated_at.eq(now.0),
+        ))
+        .execute(conn)?;
+    Ok(rows > 0)
+}
+
+/// Makes a user an administrator, or no longer one. Answers whether there is such a user.
+///
+/// # Errors
+/// [`DbError`].
+pub fn set_admin(conn: &mut DbConn, id: UserId, admin: bool, now: Timestamp) -> Result<bool, DbError> {
+    let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set((users::admin.eq(admin), users::updated_at.eq(now.0)))
+        .execute(conn)?;
+    Ok(rows > 0)
+}
+
+/// Removes a user; identities go with it. Answers whether there was one.
+///
+/// # Errors
+/// [`DbError`].
+pub fn delete(conn: &mut DbConn, id: UserId) -> Result<bool, DbError> {
+    Ok(diesel::delete(users::table.filter(users::id.eq(id.to_string()))).execute(conn)? > 0)
+}

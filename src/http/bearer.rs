@@ -1,0 +1,81 @@
+//! Who is calling: the extractors for protected routes, ours and an embedding app's.
+//!
+//! Bearer token → verified claims → the user's row, read now → `token_version` and `disabled` checked. There is no
+//! session: the row is what makes a disabled user go at the next request.
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+
+use crate::account::User;
+use crate::app::AppState;
+use crate::error::{ApiError, Code};
+use crate::token::VerifiedClaims;
+
+/// The user who sent this request. Taking it as an argument *is* the login check: without a good token the handler is
+/// not called, and the answer is 401 (RFC 6750).
+#[derive(Debug, Clone)]
+pub struct CurrentUser(pub User);
+
+/// As [`CurrentUser`], and an administrator; any other user is answered 403 `admin_required`.
+#[derive(Debug, Clone)]
+pub struct AdminUser(pub User);
+
+impl FromRequest for CurrentUser {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // Verified here and not in the future, so that the token is not copied.
+        let verified = AppState::of(request).and_then(|state| Ok((state.clone(), verified_claims(request, &state)?)));
+        Box::pin(async move {
+            let (state, claims) = verified?;
+            let user = state.db.user(claims.user_id).await?;
+            let user = user.ok_or_else(|| ApiError::bad_bearer("its user was deleted"))?;
+            if user.token_version != claims.token_version {
+                return Err(ApiError::bad_bearer("the user's tokens were revoked"));
+            }
+            if user.disabled {
+                return Err(ApiError::bad_bearer("the user is disabled"));
+            }
+            Ok(Self(user))
+        })
+    }
+}
+
+impl FromRequest for AdminUser {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let user = CurrentUser::from_request(request, payload);
+        Box::pin(async move {
+            let CurrentUser(user) = user.await?;
+            if !user.admin {
+                return Err(ApiError::new(Code::AdminRequired, "this route is for administrators"));
+            }
+            Ok(Self(user))
+        })
+    }
+}
+
+fn verified_claims(request: &HttpRequest, state: &AppState) -> Result<VerifiedClaims, ApiError> {
+    let token = bearer_token(request)?;
+    Ok(state.tokens.verify(token, state.clock.now())?)
+}
+
+/// The credential of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).
+fn bearer_token(request: &HttpRequest) -> Result<&str, ApiError> {
+    let mut values = request.headers().get_all(AUTHORIZATION);
+    let value = values.next().ok_or_else(ApiError::missing_bearer)?;
+    if values.next().is_some() {
+        return Err(ApiError::bad_bearer("there is more than one Authorization header"));
+    }
+    let value = value.to_str().map_err(|_| ApiError::bad_bearer("the Authorization header is not text"))?;
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_matches(' ')),
+        None if value.eq_ignore_ascii_case("bearer") => Err(ApiError::bad_bearer("the bearer token is empty")),
+        _ => Err(ApiError::missing_bearer()),
+    }
+}

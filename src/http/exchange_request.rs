@@ -1,0 +1,180 @@
+//! What a client sends to `POST /auth/{provider}`: JSON or a form, with exactly one credential.
+
+use std::fmt;
+
+use actix_web::web::Payload;
+use actix_web::{HttpMessage, HttpRequest};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use utoipa::ToSchema;
+
+use crate::error::{ApiError, Code};
+use crate::jws::looks_like_a_jwt;
+use crate::provider::{Credential, CredentialKind, Provider};
+
+/// The largest body of `/auth/*`, in bytes: four times the longest ID token.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A body that was read: one credential, and perhaps a nonce.
+#[derive(Debug)]
+pub(super) struct ExchangeRequest {
+    /// The member it came in.
+    member: &'static str,
+    /// What that member holds; `None` for `token`, which takes either kind.
+    kind: Option<CredentialKind>,
+    token: SecretString,
+    nonce: Option<String>,
+}
+
+/// Exactly one of `id_token`, `credential`, `access_token`, `token`. Other members are ignored.
+#[derive(ToSchema)]
+#[schema(example = json!({ "id_token": "eyJhbGciOiJSUzI1NiIs…" }))]
+#[expect(dead_code, reason = "the body as OpenAPI shows it; it is read by `Members`, which tells its errors apart")]
+pub struct ExchangeBody {
+    /// A signed ID token (google, oidc).
+    id_token: Option<String>,
+    /// The same, under the name Google's own button posts.
+    credential: Option<String>,
+    /// An opaque access token (google, github).
+    access_token: Option<String>,
+    /// Either kind, told apart by its shape.
+    token: Option<String>,
+    /// The nonce the client used, if any.
+    nonce: Option<String>,
+}
+
+/// Our members, each at most once and a string; `null` is as good as absent.
+#[derive(Default)]
+struct Members {
+    credentials: Vec<(&'static str, String)>,
+    nonce: Option<String>,
+}
+
+const CREDENTIAL_MEMBERS: [&str; 4] = ["id_token", "credential", "access_token", "token"];
+
+impl ExchangeRequest {
+    /// Reads the body, at most [`MAX_BODY_BYTES`] of it.
+    ///
+    /// # Errors
+    /// 400, 413, 415.
+    pub(super) async fn read(request: &HttpRequest, body: Payload) -> Result<Self, ApiError> {
+        let read: fn(&[u8]) -> Result<Members, ApiError> = match request.content_type() {
+            "application/json" => from_json,
+            "application/x-www-form-urlencoded" => from_form,
+            _ => {
+                let detail = "Content-Type must be application/json or application/x-www-form-urlencoded";
+                return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+            }
+        };
+        let body = body.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| {
+            ApiError::new(Code::PayloadTooLarge, format!("a body here has at most {MAX_BODY_BYTES} bytes"))
+        })?;
+        read(&body.map_err(|_| bad_request("the body broke off".to_owned()))?)?.try_into()
+    }
+
+    /// The credential for this provider.
+    ///
+    /// # Errors
+    /// 400 when the provider takes no credential of that kind.
+    pub(super) fn into_credential(self, provider: &dyn Provider) -> Result<Credential, ApiError> {
+        let accepted = provider.accepts();
+        let kind = self.kind.unwrap_or_else(|| match accepted {
+            [only] => *only,
+            _ if looks_like_a_jwt(self.token.expose_secret()) => CredentialKind::IdToken,
+            _ => CredentialKind::AccessToken,
+        });
+        if !accepted.contains(&kind) {
+            let expected = match accepted {
+                [CredentialKind::IdToken] => "id_token, credential or token",
+                _ => "access_token or token",
+            };
+            let name = provider.name();
+            return Err(bad_request(format!("provider {name} takes {expected}, not {}", self.member)));
+        }
+        Ok(Credential { kind, token: self.token, nonce: self.nonce })
+    }
+}
+
+impl TryFrom<Members> for ExchangeRequest {
+    type Error = ApiError;
+
+    fn try_from(mut members: Members) -> Result<Self, ApiError> {
+        let expected = "expected exactly one of id_token, credential, access_token, token";
+        let (member, token) = match members.credentials.len() {
+            1 => members.credentials.swap_remove(0),
+            0 => return Err(bad_request(format!("the body has no credential, {expected}"))),
+            _ => {
+                let names: Vec<&str> = members.credentials.iter().map(|(name, _)| *name).collect();
+                return Err(bad_request(format!("the body has {}, {expected}", names.join(" and "))));
+            }
+        };
+        if token.is_empty() {
+            return Err(bad_request(format!("{member} is empty")));
+        }
+        let kind = match member {
+            "id_token" | "credential" => Some(CredentialKind::IdToken),
+            "access_token" => Some(CredentialKind::AccessToken),
+            _ => None,
+        };
+        Ok(Self { member, kind, token: token.into(), nonce: members.nonce })
+    }
+}
+
+fn from_json(body: &[u8]) -> Result<Members, ApiError> {
+    serde_json::from_slice(body).map_err(|_| {
+        bad_request(format!("the body is not the JSON object expected: {}", crate::jws::json_problem::<Members>(body)))
+    })
+}
+
+fn from_form(body: &[u8]) -> Result<Members, ApiError> {
+    // The message of a form error may quote the value; ours begin with "member".
+    serde_urlencoded::from_bytes(body).map_err(|error: serde_urlencoded::de::Error| {
+        let text = error.to_string();
+        let problem = if text.starts_with("member ") { text } else { "it is not form-urlencoded UTF-8".to_owned() };
+        bad_request(format!("the form cannot be read: {problem}"))
+    })
+}
+
+fn bad_request(detail: String) -> ApiError {
+    ApiError::new(Code::InvalidRequest, detail)
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Members::default();
+                let mut seen: Vec<&'static str> = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    let ours = CREDENTIAL_MEMBERS.iter().chain(&["nonce"]).find(|name| **name == key);
+                    let Some(name) = ours else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    if seen.contains(name) {
+                        return Err(A::Error::custom(format!("member {name} is there twice")));
+                    }
+                    seen.push(name);
+                    let value: Option<String> =
+                        map.next_value().map_err(|_| A::Error::custom(format!("member {name} must be a string")))?;
+                    match value {
+                        Some(value) if *name == "nonce" => members.nonce = Some(value),
+                        Some(value) => members.credentials.push((name, value)),
+                        None => {}
+                    }
+                }
+                Ok(members)
+            }
+        }
+
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}

@@ -1,0 +1,75 @@
+//! For whoever runs the service: is it alive, can it work, how is it doing.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::Data;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::AppState;
+use crate::error::ApiError;
+
+/// Whether requests should be sent here, and what is behind the answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ready`, `starting`, `stopping` or `unavailable`.
+    #[schema(example = "ready")]
+    status: &'static str,
+    /// `ok` or `unavailable`.
+    #[schema(example = "ok")]
+    database: &'static str,
+    /// By provider: `ok`, `starting` (first fetch under way) or `unavailable` (no keys; its ID tokens are answered 503).
+    #[schema(value_type = std::collections::BTreeMap<String, String>, example = json!({ "google": "ok" }))]
+    keys: BTreeMap<String, &'static str>,
+}
+
+/// The process answers
+#[utoipa::path(get, path = "/healthz", operation_id = "process_health", tag = "operations",
+    responses((status = 200, description = "Alive", body = String, content_type = "application/json", example = json!({"status": "ok"}))))]
+pub(crate) async fn process_health() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).content_type("application/json").body(r#"{"status":"ok"}"#)
+}
+
+/// Requests may be sent here
+///
+/// Not while starting (the first fetch of every provider's keys is under way), stopping, or without a database. A
+/// provider that is down is reported and makes nobody unready: everything else still works, on every replica.
+#[utoipa::path(get, path = "/readyz", operation_id = "readiness", tag = "operations",
+    responses(
+        (status = 200, description = "Ready", body = Readiness),
+        (status = 503, description = "Not ready", body = Readiness),
+    ))]
+pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
+    let database = if state.db.ping().await.is_ok() { "ok" } else { "unavailable" };
+    let mut keys = BTreeMap::new();
+    for provider in state.providers.iter() {
+        let Some(status) = provider.keys() else { continue };
+        let word = match (status.keys, status.attempted) {
+            (0, false) => "starting",
+            (0, true) => "unavailable",
+            _ => "ok",
+        };
+        keys.insert(provider.name().to_owned(), word);
+    }
+    let status = if state.is_stopping() {
+        "stopping"
+    } else if database != "ok" {
+        "unavailable"
+    } else if keys.values().any(|word| *word == "starting") {
+        "starting"
+    } else {
+        "ready"
+    };
+    let mut response = if status == "ready" { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header((CACHE_CONTROL, "no-store")).json(Readiness { status, database, keys })
+}
+
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
+    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
+pub(crate) async fn metrics(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let text = state.metrics.render(&state.providers, &state.db).map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text))
+}

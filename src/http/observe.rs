@@ -1,0 +1,109 @@
+//! Around every request: its id in and out, one access-log line, its time in the metrics.
+//!
+//! The line names the route's pattern, never the path or the query: strangers type tokens there.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use uuid::Uuid;
+
+use super::peer::client_address;
+use crate::app::AppState;
+use crate::error::RefusalNote;
+use crate::metrics::RequestLabels;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// Middleware for `actix_web::middleware::from_fn`; [`crate::App`] has it built in, an embedding app may wrap it around
+/// its own.
+///
+/// # Errors
+/// Those of the service it wraps.
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let start = Instant::now();
+    let state = request.app_data::<Data<AppState>>().cloned();
+    let id = request_id(&request);
+    let peer = state.as_ref().and_then(|state| {
+        Some(client_address(request.peer_addr()?.ip(), request.headers(), &state.settings.server))
+    });
+    let method = known_method(request.method());
+    let mut response = next.call(request).await?;
+    if let Some(state) = &state {
+        if state.is_stopping() {
+            // Tells a client that keeps its connection to make the next request elsewhere.
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+        }
+        let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+        let labels = RequestLabels { method, route, status: response.status().as_u16() };
+        let took = start.elapsed();
+        state.metrics.request(&labels, took);
+        log_access(&labels, &id, peer, took, response.response().extensions().get());
+    }
+    response.headers_mut().insert(REQUEST_ID.clone(), id);
+    Ok(response)
+}
+
+/// The caller's id when it is harmless, else one of ours.
+fn request_id(request: &ServiceRequest) -> HeaderValue {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    match request.headers().get(&REQUEST_ID) {
+        Some(id) if (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.as_bytes().iter().copied().all(harmless) => {
+            id.clone()
+        }
+        _ => HeaderValue::from_str(&Uuid::new_v4().simple().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+    }
+}
+
+/// A method a stranger made up must not make a metric of its own.
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+fn log_access(
+    labels: &RequestLabels,
+    id: &HeaderValue,
+    peer: Option<IpAddr>,
+    took: Duration,
+    refusal: Option<&RefusalNote>,
+) {
+    let RequestLabels { method, route, status } = labels;
+    // 5xx are ours to look at; everything else is the day's business.
+    let level = if *status >= 500 { log::Level::Warn } else { log::Level::Info };
+    let id = id.to_str().unwrap_or_default();
+    let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let ms = took.as_secs_f64() * 1000.0;
+    match refusal {
+        None => log::log!(
+            target: "tokenbooth::access", level,
+            method = *method, route = route.as_str(), status = *status, ms = ms, peer = peer.as_str(), request_id = id;
+            "request"
+        ),
+        Some(refusal) => log::log!(
+            target: "tokenbooth::access", level,
+            method = *method, route = route.as_str(), status = *status, ms = ms, peer = peer.as_str(), request_id = id,
+            code = refusal.code, reason = refusal.reason.as_str();
+            "request"
+        ),
+    }
+}

@@ -1,0 +1,132 @@
+//! Every metric of `/metrics`, declared in one place (Prometheus text format, `OpenMetrics` names).
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::db::{Db, LoaderMetrics};
+use crate::provider::Providers;
+use crate::provider::client::ProviderLatency;
+
+/// A finished request. The route is its pattern: a path may hold anything a stranger typed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// `GET` …, or `OTHER`.
+    pub method: &'static str,
+    /// `/auth/{provider}` …
+    pub route: String,
+    /// The status.
+    pub status: u16,
+}
+
+/// An exchange, by provider and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ExchangeLabels {
+    /// The provider's name.
+    pub provider: String,
+    /// `ok`, `created`, or the error's code.
+    pub result: &'static str,
+}
+
+/// A request to a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ProviderLabels {
+    /// The provider's name.
+    pub provider: String,
+    /// `ok`, `refused` or `outage`.
+    pub outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeysLabels {
+    provider: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PoolLabels {
+    state: &'static str,
+}
+
+/// Handles to the metrics; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    exchanges: Family<ExchangeLabels, Counter>,
+    /// Given to [`crate::provider::client::ProviderClient`].
+    pub provider_latency: ProviderLatency,
+    /// Given to [`crate::db::Db`].
+    pub loader: LoaderMetrics,
+    keys: Family<KeysLabels, Gauge>,
+    keys_age: Family<KeysLabels, Gauge>,
+    pool: Family<PoolLabels, Gauge>,
+    registry: std::sync::Arc<Registry>,
+}
+
+/// 0.1 ms to 3 s.
+fn request_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 3.0, 10))
+}
+
+/// 1 ms to 8 s.
+fn provider_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 14))
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let requests = Family::new_with_constructor(request_seconds as fn() -> Histogram);
+        let exchanges = Family::default();
+        let provider_latency: ProviderLatency = Family::new_with_constructor(provider_seconds as fn() -> Histogram);
+        let loader = LoaderMetrics { batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 8)) };
+        let (keys, keys_age, pool) = (Family::default(), Family::default(), Family::default());
+        let mut registry = Registry::with_prefix("tokenbooth");
+        registry.register_with_unit("http_request", "Time to answer a request", Unit::Seconds, requests.clone());
+        registry.register("exchanges", "Exchanges by provider and result", exchanges.clone());
+        let help = "Time a provider takes to answer";
+        registry.register_with_unit("provider_request", help, Unit::Seconds, provider_latency.clone());
+        registry.register("user_loader_batch", "Bearer requests that shared one read", loader.batch_size.clone());
+        registry.register("jwks_keys", "Usable provider keys", keys.clone());
+        registry.register_with_unit("jwks_age", "Age of the provider keys", Unit::Seconds, keys_age.clone());
+        registry.register("database_connections", "Connections of the pool", pool.clone());
+        let registry = std::sync::Arc::new(registry);
+        Self { requests, exchanges, provider_latency, loader, keys, keys_age, pool, registry }
+    }
+}
+
+impl Metrics {
+    /// Counts a finished request.
+    pub fn request(&self, labels: &RequestLabels, took: Duration) {
+        self.requests.get_or_create(labels).observe(took.as_secs_f64());
+    }
+
+    /// Counts an exchange.
+    pub fn exchange(&self, provider: &str, result: &'static str) {
+        self.exchanges.get_or_create(&ExchangeLabels { provider: provider.to_owned(), result }).inc();
+    }
+
+    /// All metrics as text; what is a state and no event is read now.
+    ///
+    /// # Errors
+    /// None in practice: writing to a `String` does not fail.
+    pub fn render(&self, providers: &Providers, db: &Db) -> Result<String, std::fmt::Error> {
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        for provider in providers.iter() {
+            let Some(status) = provider.keys() else { continue };
+            let labels = KeysLabels { provider: provider.name().to_owned() };
+            self.keys.get_or_create(&labels).set(number(status.keys as u64));
+            self.keys_age.get_or_create(&labels).set(number(status.age.unwrap_or_default().as_secs()));
+        }
+        let (all, idle) = db.pool_state();
+        self.pool.get_or_create(&PoolLabels { state: "open" }).set(i64::from(all));
+        self.pool.get_or_create(&PoolLabels { state: "idle" }).set(i64::from(idle));
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}

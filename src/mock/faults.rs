@@ -1,0 +1,156 @@
+//! What can go wrong at a provider, on order: which endpoint misbehaves, how, and how often.
+//! `middleware.rs` plays it out.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::lock;
+
+/// The endpoints whose requests are counted and which can be told to misbehave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// Google's discovery document.
+    Discovery,
+    /// Google's key set.
+    Jwks,
+    /// Google's tokeninfo.
+    Tokeninfo,
+    /// Google's userinfo.
+    Userinfo,
+    /// The generic issuer's discovery document.
+    OidcDiscovery,
+    /// The generic issuer's key set.
+    OidcJwks,
+    /// The generic issuer's userinfo.
+    OidcUserinfo,
+    /// GitHub's "check a token".
+    GithubCheck,
+    /// GitHub's `GET /user`.
+    GithubUser,
+    /// GitHub's `GET /user/emails`.
+    GithubEmails,
+}
+
+impl Endpoint {
+    /// Every endpoint, in the order of their declaration.
+    pub const ALL: [Self; 10] = [
+        Self::Discovery,
+        Self::Jwks,
+        Self::Tokeninfo,
+        Self::Userinfo,
+        Self::OidcDiscovery,
+        Self::OidcJwks,
+        Self::OidcUserinfo,
+        Self::GithubCheck,
+        Self::GithubUser,
+        Self::GithubEmails,
+    ];
+
+    /// Its name in the mock's own URLs and counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Jwks => "jwks",
+            Self::Tokeninfo => "tokeninfo",
+            Self::Userinfo => "userinfo",
+            Self::OidcDiscovery => "oidc_discovery",
+            Self::OidcJwks => "oidc_jwks",
+            Self::OidcUserinfo => "oidc_userinfo",
+            Self::GithubCheck => "github_check",
+            Self::GithubUser => "github_user",
+            Self::GithubEmails => "github_emails",
+        }
+    }
+
+    /// Its path below the mock's base URL, as a route pattern.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Discovery => "/google/.well-known/openid-configuration",
+            Self::Jwks => "/google/oauth2/v3/certs",
+            Self::Tokeninfo => "/google/tokeninfo",
+            Self::Userinfo => "/google/v1/userinfo",
+            Self::OidcDiscovery => "/oidc/.well-known/openid-configuration",
+            Self::OidcJwks => "/oidc/jwks",
+            Self::OidcUserinfo => "/oidc/userinfo",
+            Self::GithubCheck => "/github/api/applications/{client_id}/token",
+            Self::GithubUser => "/github/api/user",
+            Self::GithubEmails => "/github/api/user/emails",
+        }
+    }
+
+    /// The endpoint of that [`Self::name`].
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+}
+
+/// How an endpoint misbehaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers properly, but only after this long.
+    Slow(Duration),
+    /// Takes the request and never answers.
+    Hang,
+    /// Answers with this status and a short text.
+    Status(u16),
+    /// Announces the whole proper answer, sends half of it and closes the connection.
+    Truncated,
+    /// Sends the proper answer behind 16 MB of white space: valid JSON, if one reads that far.
+    Huge,
+    /// Answers 302 with this `Location`.
+    Redirect(String),
+    /// Answers 200 with an HTML page.
+    WrongType,
+    /// Answers 200, says it is JSON, and sends text that is not.
+    NotJson,
+    /// Answers 200, says it is JSON, and sends nothing.
+    Empty,
+    /// Takes the request and closes the connection without a word.
+    CloseAtOnce,
+    /// GitHub's primary rate limit: 403 with `x-ratelimit-remaining: 0` and, in a minute,
+    /// `x-ratelimit-reset`.
+    RateLimited403,
+    /// GitHub's secondary rate limit: 429, with `retry-after` (seconds) or without.
+    RateLimited429 {
+        /// The header's value; `None` leaves it out.
+        retry_after: Option<u64>,
+    },
+    /// GitHub's answer, 403, once it saw too many bad credentials: to good ones too.
+    LockedOut,
+}
+
+/// The faults on order.
+#[derive(Default)]
+pub(super) struct Faults {
+    ordered: Mutex<HashMap<Endpoint, Order>>,
+}
+
+struct Order {
+    fault: Fault,
+    /// How many more requests it hits; `None` is all of them.
+    left: Option<u64>,
+}
+
+impl Faults {
+    pub(super) fn order(&self, endpoint: Endpoint, fault: Fault, times: Option<u64>) {
+        let order = Order { fault, left: times };
+        lock(&self.ordered).insert(endpoint, order);
+    }
+
+    pub(super) fn clear(&self) {
+        lock(&self.ordered).clear();
+    }
+
+    /// The fault that hits this request, if any.
+    pub(super) fn take(&self, endpoint: Endpoint) -> Option<Fault> {
+        let mut ordered = lock(&self.ordered);
+        let order = ordered.get_mut(&endpoint)?;
+        match &mut order.left {
+            Some(0) => return None,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Some(order.fault.clone())
+    }
+}

@@ -1,0 +1,153 @@
+//! An OpenID Connect issuer: its discovery document, its keys, the tokens it mints and the three
+//! endpoints that every issuer has. Google is one (`google.rs`), the generic issuer another
+//! (`oidc.rs`).
+
+use std::sync::Mutex;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Map, Value, json};
+
+use super::grant::{AccessTokens, Issued, LIFETIME};
+use super::keys::KeyOwner;
+use super::mint::{lay_over, unix_now};
+use super::{Grant, KeySet, MockError, Person, Signature, compact, lock};
+
+/// What tells one issuer from another.
+pub(super) struct Profile {
+    pub(super) owner: KeyOwner,
+    pub(super) discovery: Value,
+    /// Claims of every ID token besides the person's and the times.
+    pub(super) base_claims: Value,
+    pub(super) token_prefix: &'static str,
+    /// The realm of its `WWW-Authenticate`.
+    pub(super) realm: String,
+}
+
+/// The controls of one mock issuer.
+pub struct Issuer {
+    keys: KeySet,
+    tokens: AccessTokens,
+    base_claims: Value,
+    realm: String,
+    discovery: Value,
+    discovery_changes: Mutex<Value>,
+}
+
+impl Issuer {
+    pub(super) fn new(profile: Profile) -> Result<Self, MockError> {
+        Ok(Self {
+            keys: KeySet::new(profile.owner)?,
+            tokens: AccessTokens::new(profile.token_prefix),
+            base_claims: profile.base_claims,
+            realm: profile.realm,
+            discovery: profile.discovery,
+            discovery_changes: Mutex::default(),
+        })
+    }
+
+    /// The keys: which one signs, which ones are published, for how long they may be cached.
+    pub fn keys(&self) -> &KeySet {
+        &self.keys
+    }
+
+    /// An ID token: Alice's, valid for an hour from now, with `changes` laid over its claims
+    /// (`json!({})` for none). `null` removes a claim; `exp` follows a changed `iat`.
+    ///
+    /// To send a literal `null`, edit [`Self::claims`] and sign that with [`Self::sign_claims`].
+    pub fn id_token(&self, changes: Value) -> String {
+        self.sign_claims(&self.claims(changes))
+    }
+
+    /// The claims that [`Self::id_token`] would sign.
+    pub fn claims(&self, changes: Value) -> Value {
+        let iat = changes["iat"].as_i64().unwrap_or_else(unix_now);
+        let exp = iat.saturating_add(LIFETIME);
+        let mut claims = Map::new();
+        lay_over(&mut claims, self.base_claims.clone());
+        lay_over(&mut claims, Person::default().claims());
+        lay_over(&mut claims, json!({ "iat": iat, "exp": exp }));
+        lay_over(&mut claims, changes);
+        Value::Object(claims)
+    }
+
+    /// Signs `claims` as they are, with the current key and its ordinary header. For another
+    /// header, other text or another key see [`compact`].
+    pub fn sign_claims(&self, claims: &Value) -> String {
+        let key = self.keys.current();
+        let header = key.header().to_string();
+        compact(header, claims.to_string(), Signature::Key(&key))
+    }
+
+    /// Gives out an access token for a [`Person`] or, with all particulars, for a [`Grant`].
+    pub fn access_token(&self, grant: impl Into<Grant>) -> String {
+        self.tokens.issue(grant.into())
+    }
+
+    /// Forgets an access token: it is answered like one that never was.
+    pub fn revoke(&self, access_token: &str) {
+        self.tokens.revoke(access_token);
+    }
+
+    pub(super) fn find(&self, access_token: &str) -> Option<Issued> {
+        self.tokens.find(access_token)
+    }
+
+    /// The discovery document as it is served (OpenID Connect Discovery §3).
+    pub fn discovery(&self) -> Value {
+        let mut document = Map::new();
+        lay_over(&mut document, self.discovery.clone());
+        lay_over(&mut document, lock(&self.discovery_changes).clone());
+        Value::Object(document)
+    }
+
+    /// Lays `changes` over the discovery document, for instance a wrong `issuer` or a `jwks_uri`
+    /// elsewhere; `null` removes a member, `json!({})` undoes earlier changes.
+    pub fn set_discovery(&self, changes: Value) {
+        *lock(&self.discovery_changes) = changes;
+    }
+}
+
+pub(super) async fn discovery(issuer: web::Data<Issuer>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
+        .json(issuer.discovery())
+}
+
+pub(super) async fn jwks(issuer: web::Data<Issuer>) -> HttpResponse {
+    let caching = issuer.keys.caching();
+    let mut answer = HttpResponse::Ok();
+    if let Some(text) = caching.cache_control {
+        answer.insert_header((header::CACHE_CONTROL, text));
+    }
+    if let Some(seconds) = caching.age {
+        answer.insert_header((header::AGE, seconds));
+    }
+    answer.json(json!({ "keys": issuer.keys.published() }))
+}
+
+/// The person behind a bearer token (OpenID Connect Core §5.3). The refusal's body is Google's.
+pub(super) async fn userinfo(issuer: web::Data<Issuer>, request: HttpRequest) -> HttpResponse {
+    let Some(issued) = bearer(&request).and_then(|token| issuer.find(token)) else {
+        let challenge = format!(r#"Bearer realm="{}", error="invalid_token""#, issuer.realm);
+        return HttpResponse::Unauthorized()
+            .insert_header((header::WWW_AUTHENTICATE, challenge))
+            .json(
+                json!({ "error": "invalid_request", "error_description": "Invalid Credentials" }),
+            );
+    };
+    let mut members = Map::new();
+    lay_over(&mut members, issued.grant.person.claims());
+    lay_over(&mut members, issued.grant.userinfo);
+    HttpResponse::Ok().json(members)
+}
+
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let value = request
+        .headers()
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}

@@ -1,0 +1,33 @@
+//! A generic OpenID Connect issuer, as a company would run one (OpenID Connect Discovery §3).
+
+use serde_json::json;
+
+use super::issuer::Profile;
+use super::keys::KeyOwner;
+use super::{Issuer, MockError};
+
+/// The client id of the application under test: `aud` of every token unless set otherwise.
+pub const CLIENT_ID: &str = "demo-oidc-client";
+
+pub(super) fn issuer(base_url: &str) -> Result<Issuer, MockError> {
+    let base = format!("{base_url}/oidc");
+    Issuer::new(Profile {
+        owner: KeyOwner::Oidc,
+        discovery: json!({
+            "issuer": base,
+            "authorization_endpoint": format!("{base}/authorize"),
+            "token_endpoint": format!("{base}/token"),
+            "userinfo_endpoint": format!("{base}/userinfo"),
+            "jwks_uri": format!("{base}/jwks"),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+            "scopes_supported": ["openid", "email", "profile"],
+            "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+            "code_challenge_methods_supported": ["S256"]
+        }),
+        base_claims: json!({ "iss": base, "aud": CLIENT_ID }),
+        token_prefix: "oidc_",
+        realm: base,
+    })
+}

@@ -1,0 +1,206 @@
+//! The mock's server: every URL on one screen, and a thread of its own to run on, so that the mock
+//! answers even while a test blocks its runtime.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, rt, web};
+use tokio::sync::oneshot;
+
+use super::faults::Faults;
+use super::journal::Journal;
+use super::{Github, Issuer, MockError, control, github_api, google, issuer, middleware, oidc};
+
+/// All that one mock knows. Nothing of it is shared with another mock in the process.
+pub(super) struct World {
+    pub(super) base_url: String,
+    pub(super) google: Arc<Issuer>,
+    pub(super) oidc: Arc<Issuer>,
+    pub(super) github: Github,
+    pub(super) faults: Faults,
+    pub(super) journal: Journal,
+}
+
+impl World {
+    fn new(address: SocketAddr) -> Result<Self, MockError> {
+        let base_url = format!("http://{address}");
+        Ok(Self {
+            google: Arc::new(google::issuer(&base_url)?),
+            oidc: Arc::new(oidc::issuer(&base_url)?),
+            github: Github::default(),
+            faults: Faults::default(),
+            journal: Journal::default(),
+            base_url,
+        })
+    }
+}
+
+/// A running mock: its world, and the means to stop it.
+pub(super) struct Running {
+    pub(super) world: Arc<World>,
+    server: ServerHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The order is given by the call; the future would only wait for its end.
+        drop(self.server.stop(false));
+    }
+}
+
+fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
+    let google = web::Data::from(world.google.clone());
+    let oidc = web::Data::from(world.oidc.clone());
+    app.app_data(web::Data::from(world.clone()))
+        .service(
+            web::scope("/google")
+                .app_data(google.clone())
+                .route(
+                    "/.well-known/openid-configuration",
+                    web::get().to(issuer::discovery),
+                )
+                .route("/oauth2/v3/certs", web::get().to(issuer::jwks))
+                .route("/tokeninfo", web::get().to(google::tokeninfo))
+                .route("/tokeninfo", web::post().to(google::tokeninfo))
+                .route("/v1/userinfo", web::get().to(issuer::userinfo))
+                .route("/v1/userinfo", web::post().to(issuer::userinfo)),
+        )
+        .service(
+            web::scope("/oidc")
+                .app_data(oidc.clone())
+                .route(
+                    "/.well-known/openid-configuration",
+                    web::get().to(issuer::discovery),
+                )
+                .route("/jwks", web::get().to(issuer::jwks))
+                .route("/userinfo", web::get().to(issuer::userinfo))
+                .route("/userinfo", web::post().to(issuer::userinfo)),
+        )
+        .service(
+            web::scope("/github/api")
+                .wrap(from_fn(github_api::front_door))
+                .route(
+                    "/applications/{client_id}/token",
+                    web::post().to(github_api::check),
+                )
+                .route("/user", web::get().to(github_api::user))
+                .route("/user/emails", web::get().to(github_api::emails)),
+        )
+        .service(
+            web::scope("/mock")
+                .service(
+                    web::scope("/google")
+                        .app_data(google)
+                        .configure(issuer_controls),
+                )
+                .service(
+                    web::scope("/oidc")
+                        .app_data(oidc)
+                        .configure(issuer_controls),
+                )
+                .route(
+                    "/github/access_token",
+                    web::get().to(control::github_access_token),
+                )
+                .route(
+                    "/github/access_token",
+                    web::post().to(control::github_access_token),
+                )
+                .route("/faults/{endpoint}", web::put().to(control::set_fault))
+                .route("/faults", web::delete().to(control::clear_faults))
+                .route("/requests", web::get().to(control::requests))
+                .route("/requests", web::delete().to(control::forget_requests)),
+        );
+}
+
+fn issuer_controls(scope: &mut web::ServiceConfig) {
+    scope
+        .route("/id_token", web::get().to(control::id_token))
+        .route("/id_token", web::post().to(control::id_token))
+        .route("/access_token", web::get().to(control::access_token))
+        .route("/access_token", web::post().to(control::access_token))
+        .route("/rotate", web::post().to(control::rotate));
+}
+
+/// Starts the server thread and waits until it listens.
+pub(super) async fn start(address: SocketAddr) -> Result<Running, MockError> {
+    let (report, started) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("mock-providers".into())
+        .spawn(move || rt::System::new().block_on(run(address, report)))
+        .map_err(MockError::Start)?;
+    started.await.map_err(|_thread_gone| MockError::Stopped)?
+}
+
+async fn run(address: SocketAddr, report: oneshot::Sender<Result<Running, MockError>>) {
+    let (running, server) = match launch(address) {
+        Ok((world, server)) => {
+            let handle = server.handle();
+            (
+                Ok(Running {
+                    world,
+                    server: handle,
+                }),
+                Some(server),
+            )
+        }
+        Err(error) => (Err(error), None),
+    };
+    // Whoever does not wait any more drops the `Running`, which stops the server.
+    let _ = report.send(running);
+    if let Some(server) = server
+        && let Err(error) = server.await
+    {
+        log::error!("mock providers: {error}");
+    }
+}
+
+fn launch(address: SocketAddr) -> Result<(Arc<World>, actix_web::dev::Server), MockError> {
+    let listener = TcpListener::bind(address).map_err(MockError::Start)?;
+    let address = listener.local_addr().map_err(MockError::Start)?;
+    let world = Arc::new(World::new(address)?);
+    let served = world.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .configure(|app| routes(app, &served))
+            .wrap(from_fn(middleware::observe))
+    })
+    .workers(1)
+    .disable_signals()
+    .on_connect(middleware::keep_line)
+    .listen(listener)
+    .map_err(MockError::Start)?
+    .run();
+    Ok((world, server))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use crate::mock::{Endpoint, MockProviders};
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    #[tokio::test]
+    async fn every_endpoint_is_routed_and_counted() -> TestResult {
+        let mock = MockProviders::start().await?;
+        for endpoint in Endpoint::ALL {
+            let path = endpoint.path().replace("{client_id}", "any");
+            let mut line = TcpStream::connect(mock.base_url().trim_start_matches("http://"))?;
+            write!(
+                line,
+                "GET {path} HTTP/1.1\r\nHost: mock\r\nConnection: close\r\n\r\n"
+            )?;
+            let mut answer = String::new();
+            line.read_to_string(&mut answer)?;
+            assert!(answer.starts_with("HTTP/1.1 "), "{path}: {answer}");
+            assert_eq!(mock.requests(endpoint), 1, "{path}");
+        }
+        assert_eq!(mock.total_requests(), Endpoint::ALL.len() as u64);
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! The `OpenAPI` document, made from the handlers.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::http::paths;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "tokenbooth",
+        description = "A token booth: hand in a Google or GitHub token, get the application's own. Send it as `Authorization: Bearer <access_token>`. Refusals are `application/problem+json` with a stable `code`.",
+    ),
+    paths(
+        paths::exchange_token,
+        paths::show_me,
+        paths::process_health,
+        paths::readiness,
+        paths::metrics,
+        paths::openapi_document,
+    ),
+    tags(
+        (name = "sign-in", description = "A provider's token in, ours out"),
+        (name = "account", description = "The caller's account"),
+        (name = "operations", description = "For whoever runs the service"),
+    ),
+    modifiers(&PlainBearer),
+)]
+struct Document;
+
+/// "Authorize" in Swagger UI takes the token as it is: HTTP bearer, no OAuth flow to set up.
+struct PlainBearer;
+
+impl Modify for PlainBearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .description(Some("`access_token` from `POST /auth/{provider}`"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The document as pretty-printed JSON with a final line break, the same at every call.
+#[must_use]
+pub fn document() -> String {
+    let json = Document::openapi().to_pretty_json().unwrap_or_default();
+    json + "\n"
+}

@@ -1,0 +1,147 @@
+//! The one HTTP client towards providers: timeouts, no redirects, bounded bodies, a `User-Agent`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::Outage;
+use crate::metrics::ProviderLabels;
+
+/// Longest answer that is read, in bytes. Microsoft's key set, the largest known, has 30 KiB.
+const MAX_BODY_BYTES: usize = 512 * 1024;
+/// GitHub refuses requests without one (403).
+const USER_AGENT: &str = concat!("tokenbooth/", env!("CARGO_PKG_VERSION"));
+
+/// Seconds each provider takes to answer, by provider and outcome.
+pub type ProviderLatency = Family<ProviderLabels, Histogram, fn() -> Histogram>;
+
+/// Sends requests to providers. Cheap to clone.
+#[derive(Clone)]
+pub struct ProviderClient {
+    http: Client,
+    timeout: Duration,
+    latency: Arc<ProviderLatency>,
+}
+
+/// A provider's answer, read to its end: any status but a redirect, 429 and 5xx.
+pub struct Answer {
+    /// 2xx or 4xx.
+    pub status: StatusCode,
+    /// As received.
+    pub headers: HeaderMap,
+    provider: String,
+    body: Vec<u8>,
+}
+
+impl ProviderClient {
+    /// A client whose every request ends within `timeout`.
+    ///
+    /// # Errors
+    /// When the TLS library cannot start (no root certificates, say).
+    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
+    pub fn new(timeout: Duration, latency: ProviderLatency) -> Result<Self, reqwest::Error> {
+        let http = Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(USER_AGENT)
+            .build()?;
+        Ok(Self { http, timeout, latency: Arc::new(latency) })
+    }
+
+    /// A request to be finished and then [`sent`](Self::send).
+    #[must_use]
+    pub fn get(&self, url: &str) -> RequestBuilder {
+        self.http.get(url)
+    }
+
+    /// As [`get`](Self::get), with `POST`.
+    #[must_use]
+    pub fn post(&self, url: &str) -> RequestBuilder {
+        self.http.post(url)
+    }
+
+    /// Sends, and reads the answer up to the limit.
+    ///
+    /// # Errors
+    /// Everything that says nothing of the token: no connection, no time, 3xx, 429, 5xx, too long, cut off.
+    pub async fn send(&self, provider: &str, request: RequestBuilder) -> Result<Answer, Outage> {
+        let start = Instant::now();
+        let result = self.exchange(provider, request).await;
+        let outcome = match &result {
+            Ok(answer) if answer.status.is_success() => "ok",
+            Ok(_) => "refused",
+            Err(_) => "outage",
+        };
+        let labels = ProviderLabels { provider: provider.to_owned(), outcome };
+        self.latency.get_or_create(&labels).observe(start.elapsed().as_secs_f64());
+        result
+    }
+
+    async fn exchange(&self, provider: &str, request: RequestBuilder) -> Result<Answer, Outage> {
+        // The error's own text shows the URL, which for tokeninfo holds the token.
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                Outage::timeout(provider, self.timeout)
+            } else if error.is_connect() || error.is_request() {
+                Outage::unreachable(provider)
+            } else {
+                Outage::bad_answer(provider, "it broke off")
+            }
+        };
+        let mut response = request.send().await.map_err(failed)?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Outage::rate_limited(provider, retry_after(&headers)));
+        }
+        if !(status.is_success() || status.is_client_error()) {
+            return Err(Outage::bad_answer(provider, format!("status {}", status.as_u16())));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(Outage::bad_answer(provider, format!("more than {MAX_BODY_BYTES} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, headers, provider: provider.to_owned(), body })
+    }
+}
+
+impl Answer {
+    /// The body as JSON of the documented shape.
+    ///
+    /// # Errors
+    /// A content type that is not JSON, not JSON, or another shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Outage> {
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if content_type.is_some_and(|content_type| !content_type.to_ascii_lowercase().contains("json")) {
+            return Err(Outage::bad_answer(&self.provider, "it is not JSON by its Content-Type"));
+        }
+        serde_json::from_slice(&self.body)
+            .map_err(|_| Outage::bad_answer(&self.provider, crate::jws::json_problem::<T>(&self.body)))
+    }
+
+    /// Whether the body says this, ignoring case: GitHub tells its rate limits apart in words only.
+    #[must_use]
+    pub fn says(&self, words: &str) -> bool {
+        String::from_utf8_lossy(&self.body).to_ascii_lowercase().contains(words)
+    }
+
+    /// The answer is one that this request cannot have by the provider's documentation.
+    #[must_use]
+    pub fn unexpected(&self) -> Outage {
+        Outage::bad_answer(&self.provider, format!("status {}", self.status.as_u16()))
+    }
+}
+
+/// `Retry-After` in seconds (RFC 9110 §10.2.3); a date is left to the default.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}

@@ -1,0 +1,82 @@
+//! Who a provider says somebody is, after the proof, made fit for the database and for a page.
+
+use url::Url;
+
+/// Longest display name kept, in characters. A longer one is cut, control characters (U+0000 among them, which
+/// PostgreSQL cannot store) become nothing: a name is decoration and must not stop a login.
+const MAX_NAME_CHARACTERS: usize = 200;
+/// RFC 5321 §4.5.3.1: 64 + "@" + 255. A longer address is none.
+const MAX_EMAIL_BYTES: usize = 320;
+const MAX_AVATAR_URL_BYTES: usize = 2048;
+/// `OpenID` Connect Core §2: `sub` has at most 255 ASCII characters.
+const MAX_SUBJECT_BYTES: usize = 255;
+
+/// An identity that a provider has proved to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedIdentity {
+    /// The provider's name in our settings.
+    pub provider: String,
+    /// The provider's own id of this person.
+    pub provider_id: String,
+    /// The address the provider gave, verified or not.
+    pub email: Option<String>,
+    /// The provider says that the address is this person's.
+    pub email_verified: bool,
+    /// The display name.
+    pub name: Option<String>,
+    /// A picture, an `https://` URL.
+    pub avatar_url: Option<String>,
+}
+
+/// What a provider says of a person, in its own words.
+#[derive(Debug, Default)]
+pub(super) struct Profile<'a> {
+    pub email: Option<&'a str>,
+    pub email_verified: bool,
+    pub name: Option<&'a str>,
+    pub avatar_url: Option<&'a str>,
+}
+
+impl VerifiedIdentity {
+    pub(super) fn new(provider: &str, provider_id: &str, profile: &Profile<'_>) -> Self {
+        let email = profile.email.filter(|email| is_plausible_email(email)).map(str::to_owned);
+        Self {
+            provider: provider.to_owned(),
+            provider_id: provider_id.to_owned(),
+            email_verified: email.is_some() && profile.email_verified,
+            email,
+            name: profile.name.and_then(clean_name),
+            avatar_url: profile.avatar_url.filter(|url| is_picture_url(url)).map(str::to_owned),
+        }
+    }
+
+    /// The address when it is verified.
+    #[must_use]
+    pub fn verified_email(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.email_verified)
+    }
+}
+
+/// Whether a `sub` can be one: not empty, not too long, no control characters.
+pub(super) fn is_subject(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES && !text.chars().any(char::is_control)
+}
+
+fn clean_name(name: &str) -> Option<String> {
+    let printable: String = name.chars().filter(|c| !c.is_control()).collect();
+    let cut: String = printable.trim().chars().take(MAX_NAME_CHARACTERS).collect();
+    let cut = cut.trim_end();
+    (!cut.is_empty()).then(|| cut.to_owned())
+}
+
+/// Enough to keep out what is no single address (`a@x,b@y`); the provider verified the rest.
+fn is_plausible_email(email: &str) -> bool {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>');
+    email.len() <= MAX_EMAIL_BYTES
+        && !email.contains(odd)
+        && email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+}
+
+fn is_picture_url(text: &str) -> bool {
+    text.len() <= MAX_AVATAR_URL_BYTES && Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
+}

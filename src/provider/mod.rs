@@ -1,0 +1,144 @@
+//! A provider's token in, a [`VerifiedIdentity`] out. Each provider proves that the token belongs to *this* app.
+//!
+//! To add one: an OpenID Connect issuer is only a block of settings. Any other gets a file beside `github.rs` with an
+//! implementation of [`Provider`], a line in [`Providers::new`], and a test beside `tests/api/exchange_github.rs`.
+
+pub mod client;
+mod github;
+mod google;
+mod identity;
+pub mod jwks;
+mod oidc;
+mod outage;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use self::client::ProviderClient;
+use self::github::Github;
+use self::google::Google;
+pub use self::identity::VerifiedIdentity;
+use self::jwks::KeysStatus;
+use self::oidc::OpenIdProvider;
+pub use self::outage::{Outage, OutageKind};
+use crate::clock::SharedClock;
+use crate::settings::Settings;
+
+/// What a client can prove itself with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// A signed `OpenID` Connect ID token.
+    IdToken,
+    /// An opaque `OAuth` 2.0 access token.
+    AccessToken,
+}
+
+/// A credential as the client sent it. Nothing in it is believed.
+#[derive(Debug)]
+pub struct Credential {
+    /// What it is taken for.
+    pub kind: CredentialKind,
+    /// The token. Kept from logs by its type.
+    pub token: SecretString,
+    /// The nonce the client says it used.
+    pub nonce: Option<String>,
+}
+
+/// Why no identity was proved. The text says what was received, what was expected and which setting decides.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Not a token of this provider, or not a good one.
+    #[error("{0}")]
+    InvalidToken(String),
+    /// Made for another app.
+    #[error("{0}")]
+    AudienceMismatch(String),
+    /// Made by another issuer.
+    #[error("{0}")]
+    IssuerMismatch(String),
+    /// Past its end.
+    #[error("{0}")]
+    TokenExpired(String),
+    /// Not the nonce that was asked for.
+    #[error("{0}")]
+    NonceMismatch(String),
+    /// Nothing can be said of the token now.
+    #[error(transparent)]
+    Outage(#[from] Outage),
+}
+
+/// Somebody who can vouch for a user.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Its name in the settings and in `/auth/{provider}`.
+    fn name(&self) -> &str;
+
+    /// The kinds of credential it can prove.
+    fn accepts(&self) -> &'static [CredentialKind];
+
+    /// Proves the credential: it is genuine, current, and was made for this app.
+    ///
+    /// # Errors
+    /// [`Refusal`]; an outage is never a refusal of the token, and never a login.
+    async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal>;
+
+    /// The state of its key cache, when it has one.
+    fn keys(&self) -> Option<KeysStatus>;
+
+    /// Asks the provider whether it would work with us: reachable, and our own credentials accepted.
+    ///
+    /// # Errors
+    /// What is wrong.
+    async fn check(&self) -> Result<String, Outage>;
+}
+
+/// The configured providers, by name.
+pub struct Providers {
+    by_name: BTreeMap<String, Arc<dyn Provider>>,
+    timeout: Duration,
+}
+
+impl Providers {
+    /// Every provider that has client ids. Key caches begin to fill in the background, so this needs a Tokio runtime.
+    #[must_use]
+    pub fn new(settings: &Settings, client: &ProviderClient, clock: &SharedClock) -> Self {
+        let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
+        let configured = &settings.providers;
+        if !configured.google.client_ids.is_empty() {
+            providers.push(Arc::new(Google::new(&configured.google, settings.jwks, client, clock)));
+        }
+        if let Some(github) = Github::new(&configured.github, client) {
+            providers.push(Arc::new(github));
+        }
+        for (name, oidc) in configured.oidc.iter().filter(|(_, oidc)| !oidc.client_ids.is_empty()) {
+            providers.push(Arc::new(OpenIdProvider::new(name, oidc, settings.jwks, client, clock)));
+        }
+        let by_name = providers.into_iter().map(|provider| (provider.name().to_owned(), provider)).collect();
+        Self { by_name, timeout: settings.http_client.timeout }
+    }
+
+    /// The provider of this name, when it is configured.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Provider>> {
+        self.by_name.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
+        self.by_name.values()
+    }
+
+    /// [`Provider::verify`] within `http_client.timeout`, however many requests it takes.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn verify(&self, provider: &dyn Provider, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
+        tokio::time::timeout(self.timeout, provider.verify(credential))
+            .await
+            .unwrap_or_else(|_| Err(Outage::timeout(provider.name(), self.timeout).into()))
+    }
+}

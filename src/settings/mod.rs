@@ -1,0 +1,184 @@
+//! Every setting, typed. What each is for and its default stand in `config/default.toml`, which is compiled in;
+//! `load.rs` says in which order the sources are laid over each other.
+
+mod load;
+mod providers;
+mod values;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+pub use self::load::{Environment, SettingsError, Sources};
+pub(crate) use self::load::check_provider_url;
+pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
+use crate::db::DatabaseUrl;
+
+/// All settings, checked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Which overlay was chosen by `TOKENBOOTH_ENV`.
+    #[serde(skip)]
+    pub environment: Environment,
+    /// Where we listen and how we are reached.
+    pub server: ServerSettings,
+    /// Where users are kept.
+    pub database: DatabaseSettings,
+    /// Our own token.
+    pub token: TokenSettings,
+    /// Who may prove a user to us.
+    pub providers: ProvidersSettings,
+    /// The cache of provider keys.
+    pub jwks: JwksSettings,
+    /// Requests to providers.
+    pub http_client: HttpClientSettings,
+    /// The rules for accounts.
+    pub accounts: AccountsSettings,
+    /// Browsers of other origins.
+    pub cors: CorsSettings,
+    /// What is logged.
+    pub log: LogSettings,
+}
+
+impl Settings {
+    /// How clients reach us: `server.public_url`, or made from host and port.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        let server = &self.server;
+        server.public_url.clone().unwrap_or_else(|| {
+            // Listening everywhere is no place to be reached at.
+            let host = if matches!(server.host.as_str(), "0.0.0.0" | "::") { "localhost" } else { &server.host };
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+            format!("http://{host}:{}", server.port)
+        })
+    }
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address or name to listen on.
+    pub host: String,
+    /// Port to listen on; 0 for any.
+    pub port: u16,
+    /// Worker threads; the number of cores when absent.
+    pub workers: Option<usize>,
+    /// How clients reach us, without a trailing slash.
+    pub public_url: Option<String>,
+    /// Whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "values::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a stopping process waits for requests in flight.
+    #[serde(deserialize_with = "values::duration")]
+    pub shutdown_timeout: Duration,
+}
+
+impl ServerSettings {
+    /// Whether `peer` is a proxy whose headers are believed.
+    #[must_use]
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSettings {
+    /// Where it is.
+    #[serde(deserialize_with = "values::database_url")]
+    pub url: DatabaseUrl,
+    /// Connections; by backend when absent.
+    pub pool_size: Option<u32>,
+    /// How long a request waits for it.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
+    /// Run pending migrations at start.
+    pub migrate_on_start: bool,
+}
+
+/// `[token]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSettings {
+    /// Signs and verifies our tokens; 32 bytes or more.
+    #[serde(default, deserialize_with = "values::secret")]
+    pub secret: Option<SecretString>,
+    /// Secrets that still verify.
+    #[serde(deserialize_with = "values::secrets")]
+    pub previous_secrets: Vec<SecretString>,
+    /// The `iss` claim; `server.public_url` when absent.
+    pub issuer: Option<String>,
+    /// The `aud` claim.
+    pub audience: String,
+    /// How long a token lives, to the second.
+    #[serde(deserialize_with = "values::duration")]
+    pub access_ttl: Duration,
+}
+
+/// `[jwks]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JwksSettings {
+    /// Unknown key ids cause at most one fetch in this time.
+    #[serde(deserialize_with = "values::duration")]
+    pub cooldown: Duration,
+    /// How long the last good set outlives its `max-age` while the provider is away.
+    #[serde(deserialize_with = "values::duration")]
+    pub max_stale: Duration,
+}
+
+/// `[http_client]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpClientSettings {
+    /// For one request to a provider, and for the whole proof of one token.
+    #[serde(deserialize_with = "values::duration")]
+    pub timeout: Duration,
+}
+
+/// `[accounts]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountsSettings {
+    /// Sign a new identity in to the one user with the same verified e-mail.
+    pub link_verified_email: bool,
+}
+
+/// `[cors]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorsSettings {
+    /// Origins, exactly; `*` for any; none for no CORS at all.
+    #[serde(deserialize_with = "values::list")]
+    pub allowed_origins: Vec<String>,
+    /// How long a preflight answer is remembered.
+    #[serde(deserialize_with = "values::duration")]
+    pub max_age: Duration,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is left out.
+    #[serde(deserialize_with = "values::level")]
+    pub level: log::LevelFilter,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,71 @@
+//! The keys that sign and verify our own tokens, by `kid`.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::jws::VerificationKey;
+
+/// The media type of our access tokens (RFC 9068 §2.1), so that no other kind of JWT passes for one.
+pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
+
+/// One key that signs, and every key that is still accepted.
+pub struct Keyring {
+    header: Header,
+    signing_key: EncodingKey,
+    verification_keys: Vec<(String, VerificationKey)>,
+}
+
+impl Keyring {
+    /// HS256 with `secret`, which also verifies; tokens signed with one of `previous` are still accepted.
+    /// The bytes of the text are the key, so any other JWT library can be given the same secret.
+    #[must_use]
+    pub fn new(secret: &SecretString, previous: &[SecretString]) -> Self {
+        let verification_keys = std::iter::once(secret)
+            .chain(previous)
+            .map(|secret| {
+                let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
+                (key_id(secret), VerificationKey::new(Algorithm::HS256, key))
+            })
+            .collect();
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
+        header.kid = Some(key_id(secret));
+        let signing_key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
+        Self { header, signing_key, verification_keys }
+    }
+
+    /// The header of what we sign now.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub fn signing_key(&self) -> &EncodingKey {
+        &self.signing_key
+    }
+
+    /// The key of this id, when we know it. A ring has one key and perhaps a few old ones: a list beats a map.
+    #[must_use]
+    pub fn find(&self, kid: &str) -> Option<&VerificationKey> {
+        self.verification_keys.iter().find(|(id, _)| id == kid).map(|(_, key)| key)
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keyring(..)")
+    }
+}
+
+/// A short name for a secret, the same on every replica: the first 8 bytes of a labelled SHA-256, in hex. It tells no
+/// more than a token does, which holds an HMAC of the same secret.
+fn key_id(secret: &SecretString) -> String {
+    let labelled = [b"tokenbooth kid\0", secret.expose_secret().as_bytes()].concat();
+    let digest = digest::digest(&digest::SHA256, &labelled);
+    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

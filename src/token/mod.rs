@@ -1,0 +1,155 @@
+//! Our own token: a short-lived HS256 JWT with the internal user id as `sub`. Issued here, verified here.
+
+mod claims;
+mod keyring;
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+pub use self::claims::Claims;
+pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
+use crate::account::{User, UserId};
+use crate::clock::Timestamp;
+use crate::jws::{self, JwsError, Quoted, UnverifiedJws};
+
+/// Longest access token that is looked at, in bytes. Ours has about 400.
+pub const MAX_ACCESS_TOKEN_BYTES: usize = 8 * 1024;
+
+/// How far ahead another replica's clock may be, in seconds, before its tokens are refused as issued in the future.
+const REPLICA_CLOCK_SKEW: i64 = 60;
+
+/// Issues and verifies access tokens.
+#[derive(Debug)]
+pub struct Tokens {
+    keyring: Keyring,
+    issuer: String,
+    audience: String,
+    /// Seconds.
+    life: i64,
+}
+
+/// A token just issued.
+pub struct IssuedToken {
+    /// The JWT.
+    pub jwt: String,
+    /// Seconds until it ends.
+    pub expires_in: i64,
+}
+
+/// What a token said of its bearer, after signature, issuer, audience and times were checked. The user's row has the
+/// last word: see [`crate::http::CurrentUser`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifiedClaims {
+    /// The user it was issued to.
+    pub user_id: UserId,
+    /// The `token_version` it was issued under.
+    pub token_version: i64,
+}
+
+/// Why an access token was refused. For the log and for `explain-token`: a client is told only that it was.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Its form, its algorithm or its signature.
+    #[error(transparent)]
+    Jws(#[from] JwsError),
+    /// The header's `typ` is not `at+jwt`.
+    #[error("its typ is {0}, expected \"at+jwt\"")]
+    Type(String),
+    /// No key of ours has the header's `kid`.
+    #[error("its kid is {0}, no key of ours (was token.secret changed?)")]
+    UnknownKey(String),
+    /// Another issuer.
+    #[error("its iss is {0}, not token.issuer")]
+    Issuer(String),
+    /// Another audience.
+    #[error("its aud is {0}, not token.audience")]
+    Audience(String),
+    /// Past its end.
+    #[error("it expired {0} s ago")]
+    Expired(i64),
+    /// Issued later than now.
+    #[error("it was issued {0} s in the future (do the replicas' clocks agree?)")]
+    FromTheFuture(i64),
+    /// Lives longer than we let a token live, or ends before it begins.
+    #[error("it lives {received} s, token.access_ttl allows {allowed} s")]
+    Life {
+        /// Seconds from `iat` to `exp`.
+        received: i64,
+        /// `token.access_ttl` in seconds.
+        allowed: i64,
+    },
+}
+
+impl Tokens {
+    /// Tokens of `issuer` for `audience` that live for `life` (whole seconds).
+    #[must_use]
+    pub fn new(keyring: Keyring, issuer: String, audience: String, life: Duration) -> Self {
+        let life = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+        Self { keyring, issuer, audience, life }
+    }
+
+    /// A token for `user`, from `now` on.
+    ///
+    /// # Errors
+    /// When the cryptographic library fails; it does not for an HMAC key.
+    pub fn issue(&self, user: &User, now: Timestamp) -> Result<IssuedToken, jsonwebtoken::errors::Error> {
+        let claims = Claims {
+            iss: self.issuer.clone(),
+            aud: self.audience.clone(),
+            sub: user.id.into(),
+            iat: now.0,
+            exp: now.plus(self.life).0,
+            jti: Uuid::new_v4().simple().to_string(),
+            ver: user.token_version,
+        };
+        let jwt = jws::sign(self.keyring.header(), &claims, self.keyring.signing_key())?;
+        Ok(IssuedToken { jwt, expires_in: self.life })
+    }
+
+    /// Checks a token that came as a bearer credential.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it, cheapest first.
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<VerifiedClaims, TokenError> {
+        let jws = UnverifiedJws::parse(token, MAX_ACCESS_TOKEN_BYTES)?;
+        let header = jws.header();
+        if header.typ.as_deref() != Some(ACCESS_TOKEN_TYPE) {
+            return Err(TokenError::Type(shown(header.typ.as_deref())));
+        }
+        let key = header
+            .kid
+            .as_deref()
+            .and_then(|kid| self.keyring.find(kid))
+            .ok_or_else(|| TokenError::UnknownKey(shown(header.kid.as_deref())))?;
+        let claims: Claims = jws.verify(key)?;
+        self.check(&claims, now)?;
+        Ok(VerifiedClaims { user_id: claims.sub.into(), token_version: claims.ver })
+    }
+
+    fn check(&self, claims: &Claims, now: Timestamp) -> Result<(), TokenError> {
+        if claims.iss != self.issuer {
+            return Err(TokenError::Issuer(Quoted(&claims.iss).to_string()));
+        }
+        if claims.aud != self.audience {
+            return Err(TokenError::Audience(Quoted(&claims.aud).to_string()));
+        }
+        let ahead = Timestamp(claims.iat).since(now);
+        if ahead > REPLICA_CLOCK_SKEW {
+            return Err(TokenError::FromTheFuture(ahead));
+        }
+        let past = now.since(Timestamp(claims.exp));
+        if past >= 0 {
+            return Err(TokenError::Expired(past));
+        }
+        let received = Timestamp(claims.exp).since(Timestamp(claims.iat));
+        if received > self.life {
+            return Err(TokenError::Life { received, allowed: self.life });
+        }
+        Ok(())
+    }
+}
+
+fn shown(text: Option<&str>) -> String {
+    text.map_or_else(|| "missing".to_owned(), |text| Quoted(text).to_string())
+}
