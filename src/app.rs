@@ -36,7 +36,9 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The address cannot be listened on.
-    #[error("server.host, server.port: cannot listen on {address}: {reason}. Choose another port, with TOKENBOOTH__SERVER__PORT for example")]
+    #[error(
+        "server.host, server.port: cannot listen on {address}: {reason}. Choose another port, with TOKENBOOTH__SERVER__PORT for example"
+    )]
     Listen {
         /// Host and port.
         address: String,
@@ -44,16 +46,22 @@ pub enum StartError {
         reason: io::Error,
     },
     /// The database.
-    #[error("database.url: {0}. Check the address and that the database runs; `tokenbooth check` tells more")]
+    #[error(
+        "database.url: {0}. Check the address and that the database runs; `tokenbooth check` tells more"
+    )]
     Db(#[from] DbError),
     /// Migrations are pending and `database.migrate_on_start` is off.
-    #[error("database.migrate_on_start is off and {0} migrations have not run. Run `tokenbooth migrate`")]
+    #[error(
+        "database.migrate_on_start is off and {0} migrations have not run. Run `tokenbooth migrate`"
+    )]
     Unmigrated(usize),
     /// The HTTP client towards providers.
     #[error("the HTTP client cannot be made: {0}")]
     Client(String),
     /// The secret of development could not be kept.
-    #[error("token.secret: it is not set, and the file {path} to keep one in cannot be used: {reason}. Set TOKENBOOTH__TOKEN__SECRET, or make the folder writable")]
+    #[error(
+        "token.secret: it is not set, and the file {path} to keep one in cannot be used: {reason}. Set TOKENBOOTH__TOKEN__SECRET, or make the folder writable"
+    )]
     SecretFile {
         /// Which file.
         path: PathBuf,
@@ -83,7 +91,9 @@ impl AppState {
     /// 500 when an embedding app uses an extractor without having mounted [`Tokenbooth::routes`].
     pub(crate) fn of(request: &HttpRequest) -> Result<Data<Self>, ApiError> {
         request.app_data::<Data<Self>>().cloned().ok_or_else(|| {
-            ApiError::internal("this App has no tokenbooth: call .configure(tokenbooth.routes()) on it")
+            ApiError::internal(
+                "this App has no tokenbooth: call .configure(tokenbooth.routes()) on it",
+            )
         })
     }
 
@@ -116,12 +126,19 @@ impl Tokenbooth {
         migrate_or_refuse(&settings.database)?;
         let metrics = Metrics::default();
         let db = Db::connect(db_options(&settings.database), metrics.loader.clone())?;
-        let client = ProviderClient::new(settings.http_client.timeout, metrics.provider_latency.clone())
-            .map_err(|error| StartError::Client(error.without_url().to_string()))?;
+        let client = provider_client(&settings, &metrics, &clock)?;
         let providers = Providers::new(&settings, &client, &clock);
         let tokens = tokens(&settings)?;
         let stopping = AtomicBool::new(false);
-        let state = Data::new(AppState { settings, db, tokens, providers, clock, metrics, stopping });
+        let state = Data::new(AppState {
+            settings,
+            db,
+            tokens,
+            providers,
+            clock,
+            metrics,
+            stopping,
+        });
         Ok(Self { state })
     }
 
@@ -162,11 +179,18 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn build_with_clock(mut settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
+    pub fn build_with_clock(
+        mut settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
         let listener = listen(&settings.server.host, settings.server.port)?;
         let port = listener.local_addr()?.port();
         settings.server.port = port;
-        Ok(Self { tokenbooth: Tokenbooth::build_with_clock(settings, clock)?, listener, port })
+        Ok(Self {
+            tokenbooth: Tokenbooth::build_with_clock(settings, clock)?,
+            listener,
+            port,
+        })
     }
 
     /// The port that was got; interesting when `server.port` was 0.
@@ -202,10 +226,17 @@ impl App {
     /// # Errors
     /// When the listener cannot be used.
     pub fn start(self) -> Result<(impl Future<Output = io::Result<()>>, Stopper), StartError> {
-        let Self { tokenbooth, listener, port } = self;
+        let Self {
+            tokenbooth,
+            listener,
+            port,
+        } = self;
         let settings = &tokenbooth.state.settings;
-        let (host, workers, timeout) =
-            (settings.server.host.clone(), settings.server.workers, settings.server.shutdown_timeout);
+        let (host, workers, timeout) = (
+            settings.server.host.clone(),
+            settings.server.workers,
+            settings.server.shutdown_timeout,
+        );
         let app = tokenbooth.clone();
         let mut server = HttpServer::new(move || {
             let cors_settings = &app.state.settings.cors;
@@ -213,7 +244,10 @@ impl App {
                 .app_data(app.state.clone())
                 .configure(app.routes())
                 .default_service(web::route().to(http::not_found))
-                .wrap(Condition::new(!cors_settings.allowed_origins.is_empty(), cors(cors_settings)))
+                .wrap(Condition::new(
+                    !cors_settings.allowed_origins.is_empty(),
+                    cors(cors_settings),
+                ))
                 // The last one is the outermost: preflights and 404 are observed too.
                 .wrap(from_fn(http::observe))
         })
@@ -225,7 +259,10 @@ impl App {
         }
         let server = server.listen(listener)?.run();
         log::info!("listening on {host}:{port}");
-        let stopper = Stopper { tokenbooth, server: server.handle() };
+        let stopper = Stopper {
+            tokenbooth,
+            server: server.handle(),
+        };
         Ok((server, stopper))
     }
 }
@@ -233,13 +270,24 @@ impl App {
 impl Stopper {
     /// `/readyz` says so, connections are asked to close, requests in flight end, then the server does.
     pub async fn stop(&self) {
-        self.tokenbooth.state.stopping.store(true, Ordering::Relaxed);
+        self.tokenbooth
+            .state
+            .stopping
+            .store(true, Ordering::Relaxed);
         self.server.stop(true).await;
+    }
+
+    /// Does not wait for anybody.
+    pub async fn stop_at_once(&self) {
+        self.server.stop(false).await;
     }
 }
 
 fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
-    let failed = |reason| StartError::Listen { address: format!("{host}:{port}"), reason };
+    let failed = |reason| StartError::Listen {
+        address: format!("{host}:{port}"),
+        reason,
+    };
     let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(failed)?.collect();
     let mut last = io::Error::other("the name has no address");
     for address in addresses {
@@ -253,7 +301,11 @@ fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     // Tokio's socket and not std's listener, whose queue of 128 is short for a burst of new clients.
-    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        tokio::net::TcpSocket::new_v4()
+    } else {
+        tokio::net::TcpSocket::new_v6()
+    }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
@@ -295,6 +347,20 @@ pub(crate) fn db_options(database: &DatabaseSettings) -> DbOptions {
     }
 }
 
+/// The client every provider shares.
+pub(crate) fn provider_client(
+    settings: &Settings,
+    metrics: &Metrics,
+    clock: &SharedClock,
+) -> Result<ProviderClient, StartError> {
+    ProviderClient::new(
+        settings.http_client.timeout,
+        metrics.provider_latency.clone(),
+        clock,
+    )
+    .map_err(|error| StartError::Client(error.without_url().to_string()))
+}
+
 /// What signs and verifies our tokens by these settings.
 pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
     let secret = match &settings.token.secret {
@@ -302,8 +368,17 @@ pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
         None => secret_file::read_or_create(&settings.database.url)?,
     };
     let keyring = Keyring::new(&secret, &settings.token.previous_secrets);
-    let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
-    Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
+    let issuer = settings
+        .token
+        .issuer
+        .clone()
+        .unwrap_or_else(|| settings.public_url());
+    Ok(Tokens::new(
+        keyring,
+        issuer,
+        settings.token.audience.clone(),
+        settings.token.access_ttl,
+    ))
 }
 
 /// No cookies are involved, so credentials are not allowed and any origin may be named without danger.
@@ -313,8 +388,11 @@ fn cors(settings: &CorsSettings) -> Cors {
         .allowed_headers(["authorization", "content-type", "x-request-id"])
         .expose_headers(["x-request-id", "retry-after", "www-authenticate"])
         .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
-    settings.allowed_origins.iter().fold(cors, |cors, origin| match origin.as_str() {
-        "*" => cors.allow_any_origin().send_wildcard(),
-        origin => cors.allowed_origin(origin),
-    })
+    settings
+        .allowed_origins
+        .iter()
+        .fold(cors, |cors, origin| match origin.as_str() {
+            "*" => cors.allow_any_origin().send_wildcard(),
+            origin => cors.allowed_origin(origin),
+        })
 }

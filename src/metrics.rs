@@ -82,32 +82,78 @@ impl Default for Metrics {
     fn default() -> Self {
         let requests = Family::new_with_constructor(request_seconds as fn() -> Histogram);
         let exchanges = Family::default();
-        let provider_latency: ProviderLatency = Family::new_with_constructor(provider_seconds as fn() -> Histogram);
-        let loader = LoaderMetrics { batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 8)) };
+        let provider_latency: ProviderLatency =
+            Family::new_with_constructor(provider_seconds as fn() -> Histogram);
+        let loader = LoaderMetrics {
+            batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
+        };
         let (keys, keys_age, pool) = (Family::default(), Family::default(), Family::default());
         let mut registry = Registry::with_prefix("tokenbooth");
-        registry.register_with_unit("http_request", "Time to answer a request", Unit::Seconds, requests.clone());
-        registry.register("exchanges", "Exchanges by provider and result", exchanges.clone());
+        registry.register_with_unit(
+            "http_request",
+            "Time to answer a request",
+            Unit::Seconds,
+            requests.clone(),
+        );
+        registry.register(
+            "exchanges",
+            "Exchanges by provider and result",
+            exchanges.clone(),
+        );
         let help = "Time a provider takes to answer";
-        registry.register_with_unit("provider_request", help, Unit::Seconds, provider_latency.clone());
-        registry.register("user_loader_batch", "Bearer requests that shared one read", loader.batch_size.clone());
+        registry.register_with_unit(
+            "provider_request",
+            help,
+            Unit::Seconds,
+            provider_latency.clone(),
+        );
+        registry.register(
+            "user_loader_batch",
+            "Bearer requests that shared one read",
+            loader.batch_size.clone(),
+        );
         registry.register("jwks_keys", "Usable provider keys", keys.clone());
-        registry.register_with_unit("jwks_age", "Age of the provider keys", Unit::Seconds, keys_age.clone());
-        registry.register("database_connections", "Connections of the pool", pool.clone());
+        registry.register_with_unit(
+            "jwks_age",
+            "Age of the provider keys",
+            Unit::Seconds,
+            keys_age.clone(),
+        );
+        registry.register(
+            "database_connections",
+            "Connections of the pool",
+            pool.clone(),
+        );
         let registry = std::sync::Arc::new(registry);
-        Self { requests, exchanges, provider_latency, loader, keys, keys_age, pool, registry }
+        Self {
+            requests,
+            exchanges,
+            provider_latency,
+            loader,
+            keys,
+            keys_age,
+            pool,
+            registry,
+        }
     }
 }
 
 impl Metrics {
     /// Counts a finished request.
     pub fn request(&self, labels: &RequestLabels, took: Duration) {
-        self.requests.get_or_create(labels).observe(took.as_secs_f64());
+        self.requests
+            .get_or_create(labels)
+            .observe(took.as_secs_f64());
     }
 
     /// Counts an exchange.
     pub fn exchange(&self, provider: &str, result: &'static str) {
-        self.exchanges.get_or_create(&ExchangeLabels { provider: provider.to_owned(), result }).inc();
+        self.exchanges
+            .get_or_create(&ExchangeLabels {
+                provider: provider.to_owned(),
+                result,
+            })
+            .inc();
     }
 
     /// All metrics as text; what is a state and no event is read now.
@@ -117,14 +163,26 @@ impl Metrics {
     pub fn render(&self, providers: &Providers, db: &Db) -> Result<String, std::fmt::Error> {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         for provider in providers.iter() {
-            let Some(status) = provider.keys() else { continue };
-            let labels = KeysLabels { provider: provider.name().to_owned() };
-            self.keys.get_or_create(&labels).set(number(status.keys as u64));
-            self.keys_age.get_or_create(&labels).set(number(status.age.unwrap_or_default().as_secs()));
+            let Some(status) = provider.keys() else {
+                continue;
+            };
+            let labels = KeysLabels {
+                provider: provider.name().to_owned(),
+            };
+            self.keys
+                .get_or_create(&labels)
+                .set(number(status.keys as u64));
+            self.keys_age
+                .get_or_create(&labels)
+                .set(number(status.age.unwrap_or_default().as_secs()));
         }
         let (all, idle) = db.pool_state();
-        self.pool.get_or_create(&PoolLabels { state: "open" }).set(i64::from(all));
-        self.pool.get_or_create(&PoolLabels { state: "idle" }).set(i64::from(idle));
+        self.pool
+            .get_or_create(&PoolLabels { state: "open" })
+            .set(i64::from(all));
+        self.pool
+            .get_or_create(&PoolLabels { state: "idle" })
+            .set(i64::from(idle));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -32,22 +32,37 @@ const TRUSTED_WITHOUT_CHECK: Duration = Duration::from_secs(1);
 
 /// Opens a connection by the address's scheme and keeps the driver's reason when it cannot; the derived `establish`
 /// tries each backend in turn and throws the reasons away.
-pub(super) fn connect(url: &DatabaseUrl) -> Result<DbConn, DbError> {
-    let unavailable = |error: &dyn std::fmt::Display| DbError::Unavailable(url.without_address(&error.to_string()));
+///
+/// # Errors
+/// [`DbError::Unavailable`] with the driver's reason, without the address.
+pub fn connect(url: &DatabaseUrl) -> Result<DbConn, DbError> {
+    let unavailable = |error: &dyn std::fmt::Display| {
+        DbError::Unavailable(url.without_address(&error.to_string()))
+    };
     match url {
         DatabaseUrl::Postgres(address) => {
-            let mut conn = PgConnection::establish(address.expose_secret()).map_err(|error| unavailable(&error))?;
+            let mut conn = PgConnection::establish(address.expose_secret())
+                .map_err(|error| unavailable(&error))?;
             // Notices such as "relation already exists, skipping" would go to stderr, past our log.
-            conn.batch_execute("SET client_min_messages TO WARNING").map_err(|error| unavailable(&error))?;
+            conn.batch_execute("SET client_min_messages TO WARNING")
+                .map_err(|error| unavailable(&error))?;
             Ok(DbConn::Postgres(conn))
         }
         DatabaseUrl::Sqlite(path) => {
             // A path that begins with "-" or "file:" must stay a path.
-            let path = if path.is_absolute() { path.clone() } else { std::path::Path::new(".").join(path) };
-            let path = path.to_str().ok_or_else(|| unavailable(&"the path is not Unicode"))?;
-            let mut conn = SqliteConnection::establish(path).map_err(|error| unavailable(&error))?;
+            let path = if path.is_absolute() {
+                path.clone()
+            } else {
+                std::path::Path::new(".").join(path)
+            };
+            let path = path
+                .to_str()
+                .ok_or_else(|| unavailable(&"the path is not Unicode"))?;
+            let mut conn =
+                SqliteConnection::establish(path).map_err(|error| unavailable(&error))?;
             for setting in SQLITE_SETTINGS {
-                conn.batch_execute(setting).map_err(|error| unavailable(&error))?;
+                conn.batch_execute(setting)
+                    .map_err(|error| unavailable(&error))?;
             }
             Ok(DbConn::Sqlite(conn))
         }
@@ -71,12 +86,18 @@ impl r2d2::ManageConnection for ConnectionManager {
     type Error = DbError;
 
     fn connect(&self) -> Result<PooledConn, DbError> {
-        Ok(PooledConn { conn: connect(&self.url)?, checked_at: Instant::now() })
+        Ok(PooledConn {
+            conn: connect(&self.url)?,
+            checked_at: Instant::now(),
+        })
     }
 
     fn is_valid(&self, pooled: &mut PooledConn) -> Result<(), DbError> {
         if pooled.checked_at.elapsed() > TRUSTED_WITHOUT_CHECK {
-            pooled.conn.batch_execute("SELECT 1").map_err(DbError::from)?;
+            pooled
+                .conn
+                .batch_execute("SELECT 1")
+                .map_err(DbError::from)?;
             pooled.checked_at = Instant::now();
         }
         Ok(())
@@ -93,10 +114,14 @@ impl DbConn {
         use diesel::connection::TransactionManager;
         match self {
             Self::Postgres(conn) => {
-                <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+                <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(
+                    conn,
+                )
             }
             Self::Sqlite(conn) => {
-                <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+                <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(
+                    conn,
+                )
             }
         }
     }

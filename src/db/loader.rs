@@ -55,12 +55,19 @@ impl UserLoader {
             DatabaseUrl::Postgres(_) => THREADS_POSTGRES,
         };
         for number in 0..threads {
-            let mut worker = Worker { url: options.url.clone(), conn: None, failed: None, metrics: metrics.clone() };
+            let mut worker = Worker {
+                url: options.url.clone(),
+                conn: None,
+                failed: None,
+                metrics: metrics.clone(),
+            };
             let waiting = Arc::clone(&waiting);
             std::thread::Builder::new()
                 .name(format!("user-loader-{number}"))
                 .spawn(move || worker.run(&waiting))
-                .map_err(|error| DbError::Unavailable(format!("no thread for the loader: {error}")))?;
+                .map_err(|error| {
+                    DbError::Unavailable(format!("no thread for the loader: {error}"))
+                })?;
         }
         Ok(Self { queue })
     }
@@ -68,10 +75,12 @@ impl UserLoader {
     /// Waits for a round that begins after this call.
     pub(super) async fn load(&self, id: UserId) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { id, answer }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => DbError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => stopped(),
-        })?;
+        self.queue
+            .try_send(Waiting { id, answer })
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => DbError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => stopped(),
+            })?;
         answered.await.map_err(|_| stopped())?
     }
 }
@@ -120,7 +129,10 @@ impl Worker {
         };
         let result = match conn {
             DbConn::Postgres(_) => users::find_all(conn, ids),
-            DbConn::Sqlite(_) => ids.iter().filter_map(|id| users::find(conn, *id).transpose()).collect(),
+            DbConn::Sqlite(_) => ids
+                .iter()
+                .filter_map(|id| users::find(conn, *id).transpose())
+                .collect(),
         };
         if let Err(error @ DbError::Unavailable(_)) = &result {
             log::warn!("user loader: {error}");
@@ -136,7 +148,10 @@ impl Worker {
             return Err(error.clone());
         }
         let connected = connect(&self.url);
-        self.failed = connected.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        self.failed = connected
+            .as_ref()
+            .err()
+            .map(|error| (Instant::now(), error.clone()));
         connected
     }
 }

@@ -20,9 +20,10 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use self::connection::ConnectionManager;
 pub use self::connection::DbConn;
+pub use self::connection::connect;
 pub use self::loader::LoaderMetrics;
-use self::connection::{ConnectionManager, connect};
 use self::loader::UserLoader;
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use crate::account::{User, UserId};
@@ -50,7 +51,13 @@ impl From<DieselError> for DbError {
     fn from(error: DieselError) -> Self {
         match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
-            other => Self::Unavailable(other.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
+            other => Self::Unavailable(
+                other
+                    .to_string()
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ),
         }
     }
 }
@@ -89,10 +96,17 @@ impl Db {
             .min_idle(Some(1))
             .connection_timeout(options.timeout)
             .error_handler(Box::new(LogPoolErrors))
-            .build_unchecked(ConnectionManager { url: options.url.clone() });
+            .build_unchecked(ConnectionManager {
+                url: options.url.clone(),
+            });
         let loader = Arc::new(UserLoader::start(&options, metrics)?);
         let permits = Arc::new(Semaphore::new(options.pool_size as usize));
-        Ok(Self { pool, loader, permits, options: Arc::new(options) })
+        Ok(Self {
+            pool,
+            loader,
+            permits,
+            options: Arc::new(options),
+        })
     }
 
     /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
@@ -105,20 +119,26 @@ impl Db {
         F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, permits, url) = (self.pool.clone(), Arc::clone(&self.permits), self.options.url.clone());
+        let (pool, permits, url) = (
+            self.pool.clone(),
+            Arc::clone(&self.permits),
+            self.options.url.clone(),
+        );
         let work = async move {
             let permit = permits.acquire_owned().await.map_err(|_| stopped())?;
             tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                let mut pooled = pool
-                    .get()
-                    .map_err(|error| DbError::Unavailable(url.without_address(&error.to_string())))?;
+                let mut pooled = pool.get().map_err(|error| {
+                    DbError::Unavailable(url.without_address(&error.to_string()))
+                })?;
                 queries(&mut pooled.conn)
             })
             .await
             .map_err(|_| stopped())?
         };
-        timeout(self.options.timeout, work).await.unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
+        timeout(self.options.timeout, work)
+            .await
+            .unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
     }
 
     /// The user of this id, read from the database after this call began; `None` when there is no such row.
@@ -169,7 +189,9 @@ pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
             postgres.batch_execute("SELECT pg_advisory_lock(7766290117)")?;
         }
         match run_pending(&mut conn) {
-            Err(_) if attempt < ATTEMPTS => std::thread::sleep(Duration::from_millis(50 << attempt)),
+            Err(_) if attempt < ATTEMPTS => {
+                std::thread::sleep(Duration::from_millis(50 << attempt))
+            }
             result => return result,
         }
         attempt += 1;
@@ -190,7 +212,12 @@ fn run_pending(conn: &mut DbConn) -> Result<Vec<String>, DbError> {
 pub fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
     let mut conn = connect(url)?;
     conn.pending_migrations(MIGRATIONS)
-        .map(|migrations| migrations.iter().map(|migration| migration.name().to_string()).collect())
+        .map(|migrations| {
+            migrations
+                .iter()
+                .map(|migration| migration.name().to_string())
+                .collect()
+        })
         .map_err(|error| DbError::Unavailable(format!("the migrations cannot be listed: {error}")))
 }
 

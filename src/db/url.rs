@@ -22,13 +22,17 @@ pub enum DatabaseUrlError {
     #[error("expected sqlite://path/to/file.db or postgres://user:password@host/name")]
     Scheme,
     /// `:memory:` and the like.
-    #[error("an in-memory SQLite database is another one in every connection; expected sqlite://path/to/file.db")]
+    #[error(
+        "an in-memory SQLite database is another one in every connection; expected sqlite://path/to/file.db"
+    )]
     InMemory,
     /// `?` in an SQLite address.
     #[error("sqlite:// takes a path and no parameters; expected sqlite://path/to/file.db")]
     Parameters,
     /// Not a URL.
-    #[error("not a URL ({0}); expected postgres://user:password@host/name, with special characters in the password percent-encoded")]
+    #[error(
+        "not a URL ({0}); expected postgres://user:password@host/name, with special characters in the password percent-encoded"
+    )]
     Malformed(url::ParseError),
 }
 
@@ -84,15 +88,24 @@ impl DatabaseUrl {
     #[must_use]
     pub(super) fn without_address(&self, message: &str) -> String {
         let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-        let Self::Postgres(secret) = self else { return line };
+        let Self::Postgres(secret) = self else {
+            return line;
+        };
         let line = match (line.find("connection to server "), line.find(" failed: ")) {
             (Some(start), Some(end)) if start < end => {
                 format!("{}connection to the server{}", &line[..start], &line[end..])
             }
             _ => line,
         };
-        let Ok(url) = Url::parse(secret.expose_secret()) else { return line };
-        let parts = [url.password(), url.host_str(), Some(url.username()), Some(url.path().trim_matches('/'))];
+        let Ok(url) = Url::parse(secret.expose_secret()) else {
+            return line;
+        };
+        let parts = [
+            url.password(),
+            url.host_str(),
+            Some(url.username()),
+            Some(url.path().trim_matches('/')),
+        ];
         let mut clean = line.replace(secret.expose_secret(), "…");
         for part in parts.into_iter().flatten().filter(|part| !part.is_empty()) {
             clean = clean.replace(&format!("\"{part}\""), "\"…\"");

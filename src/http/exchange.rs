@@ -94,7 +94,9 @@ pub(crate) async fn exchange_token(
             Err(error) => error.code().as_str(),
         },
     );
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(result?))
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(result?))
 }
 
 async fn exchange(
@@ -103,10 +105,13 @@ async fn exchange(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<TokenAnswer, ApiError> {
-    let credential = ExchangeRequest::read(request, body).await?.into_credential(provider)?;
+    let credential = ExchangeRequest::read(request, body)
+        .await?
+        .into_credential(provider)?;
     let identity = state.providers.verify(provider, &credential).await?;
     let now = state.clock.now();
-    let SignIn { user, created } = account::sign_in(&state.db, state.settings.accounts, identity, now).await?;
+    let SignIn { user, created } =
+        account::sign_in(&state.db, state.settings.accounts, identity, now).await?;
     let token = state.tokens.issue(&user, now).map_err(ApiError::internal)?;
     Ok(TokenAnswer::new(token, user, created))
 }
@@ -130,7 +135,12 @@ impl TokenAnswer {
             token_type: "bearer",
             expires_in: token.expires_in,
             created,
-            user: TokenUser { id: user.id.to_string(), email: user.email, name: user.name, avatar_url: user.avatar_url },
+            user: TokenUser {
+                id: user.id.to_string(),
+                email: user.email,
+                name: user.name,
+                avatar_url: user.avatar_url,
+            },
         }
     }
 }

@@ -29,7 +29,10 @@ pub struct Readiness {
 #[utoipa::path(get, path = "/healthz", operation_id = "process_health", tag = "operations",
     responses((status = 200, description = "Alive", body = String, content_type = "application/json", example = json!({"status": "ok"}))))]
 pub(crate) async fn process_health() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).content_type("application/json").body(r#"{"status":"ok"}"#)
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .content_type("application/json")
+        .body(r#"{"status":"ok"}"#)
 }
 
 /// Requests may be sent here
@@ -42,10 +45,16 @@ pub(crate) async fn process_health() -> HttpResponse {
         (status = 503, description = "Not ready", body = Readiness),
     ))]
 pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
-    let database = if state.db.ping().await.is_ok() { "ok" } else { "unavailable" };
+    let database = if state.db.ping().await.is_ok() {
+        "ok"
+    } else {
+        "unavailable"
+    };
     let mut keys = BTreeMap::new();
     for provider in state.providers.iter() {
-        let Some(status) = provider.keys() else { continue };
+        let Some(status) = provider.keys() else {
+            continue;
+        };
         let word = match (status.keys, status.attempted) {
             (0, false) => "starting",
             (0, true) => "unavailable",
@@ -62,14 +71,29 @@ pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
     } else {
         "ready"
     };
-    let mut response = if status == "ready" { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.insert_header((CACHE_CONTROL, "no-store")).json(Readiness { status, database, keys })
+    let mut response = if status == "ready" {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    response
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(Readiness {
+            status,
+            database,
+            keys,
+        })
 }
 
 /// Metrics for Prometheus
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
 pub(crate) async fn metrics(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
-    let text = state.metrics.render(&state.providers, &state.db).map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text))
+    let text = state
+        .metrics
+        .render(&state.providers, &state.db)
+        .map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(text))
 }

@@ -20,20 +20,20 @@ pub use self::me::Me;
 pub use self::observe::observe;
 use crate::error::{ApiError, Code};
 
-/// `OpenAPI` needs the handlers' generated companions by path.
+/// What `#[utoipa::path]` made of the handlers, for the document.
 pub(crate) mod paths {
-    pub(crate) use super::docs::{__path_openapi_document, openapi_document};
-    pub(crate) use super::exchange::{__path_exchange_token, exchange_token};
-    pub(crate) use super::health::{
-        __path_metrics, __path_process_health, __path_readiness, metrics, process_health, readiness,
-    };
-    pub(crate) use super::me::{__path_show_me, show_me};
+    pub(crate) use super::docs::__path_openapi_document;
+    pub(crate) use super::exchange::__path_exchange_token;
+    pub(crate) use super::health::{__path_metrics, __path_process_health, __path_readiness};
+    pub(crate) use super::me::__path_show_me;
 }
 
 /// The routes, relative to wherever they are mounted.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)))
+        .service(
+            endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)),
+        )
         .service(endpoint("/api/me", "GET, HEAD").route(get().to(me::show_me)))
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
@@ -48,7 +48,10 @@ fn endpoint(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move {
         let error = ApiError::new(Code::MethodNotAllowed, format!("this path takes {allow}"));
         let mut response = error.error_response();
-        response.headers_mut().insert(actix_web::http::header::ALLOW, actix_web::http::header::HeaderValue::from_static(allow));
+        response.headers_mut().insert(
+            actix_web::http::header::ALLOW,
+            actix_web::http::header::HeaderValue::from_static(allow),
+        );
         response
     }))
 }

@@ -8,7 +8,11 @@ use crate::settings::ServerSettings;
 
 /// The client's address. From a trusted proxy it is the right-most `X-Forwarded-For` entry that is not itself trusted:
 /// what stands left of it anyone could have written. From any other peer the header is ignored.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, settings: &ServerSettings) -> IpAddr {
+pub(super) fn client_address(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    settings: &ServerSettings,
+) -> IpAddr {
     if !settings.trusts(peer) {
         return peer;
     }
@@ -20,7 +24,9 @@ pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, settings: &Serve
     let mut nearest = peer;
     for entry in entries.iter().rev() {
         // An entry that is no address ends the chain of those we can believe.
-        let Ok(address) = entry.trim().parse() else { break };
+        let Ok(address) = entry.trim().parse() else {
+            break;
+        };
         nearest = address;
         if !settings.trusts(address) {
             break;

@@ -1,15 +1,18 @@
 //! The one HTTP client towards providers: timeouts, no redirects, bounded bodies, a `User-Agent`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use chrono::DateTime;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::Outage;
+use crate::clock::{SharedClock, Timestamp};
 use crate::metrics::ProviderLabels;
 
 /// Longest answer that is read, in bytes. Microsoft's key set, the largest known, has 30 KiB.
@@ -26,6 +29,8 @@ pub struct ProviderClient {
     http: Client,
     timeout: Duration,
     latency: Arc<ProviderLatency>,
+    clock: SharedClock,
+    clock_difference: Arc<AtomicI64>,
 }
 
 /// A provider's answer, read to its end: any status but a redirect, 429 and 5xx.
@@ -43,15 +48,35 @@ impl ProviderClient {
     ///
     /// # Errors
     /// When the TLS library cannot start (no root certificates, say).
-    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
-    pub fn new(timeout: Duration, latency: ProviderLatency) -> Result<Self, reqwest::Error> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that builds a client"
+    )]
+    pub fn new(
+        timeout: Duration,
+        latency: ProviderLatency,
+        clock: &SharedClock,
+    ) -> Result<Self, reqwest::Error> {
         let http = Client::builder()
             .timeout(timeout)
             .connect_timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(USER_AGENT)
             .build()?;
-        Ok(Self { http, timeout, latency: Arc::new(latency) })
+        let clock = SharedClock::clone(clock);
+        Ok(Self {
+            http,
+            timeout,
+            latency: Arc::new(latency),
+            clock,
+            clock_difference: Arc::default(),
+        })
+    }
+
+    /// Seconds our clock was ahead of the provider that answered last, by its `Date` header; negative when behind.
+    #[must_use]
+    pub fn clock_difference(&self) -> i64 {
+        self.clock_difference.load(Ordering::Relaxed)
     }
 
     /// A request to be finished and then [`sent`](Self::send).
@@ -78,8 +103,13 @@ impl ProviderClient {
             Ok(_) => "refused",
             Err(_) => "outage",
         };
-        let labels = ProviderLabels { provider: provider.to_owned(), outcome };
-        self.latency.get_or_create(&labels).observe(start.elapsed().as_secs_f64());
+        let labels = ProviderLabels {
+            provider: provider.to_owned(),
+            outcome,
+        };
+        self.latency
+            .get_or_create(&labels)
+            .observe(start.elapsed().as_secs_f64());
         result
     }
 
@@ -96,20 +126,35 @@ impl ProviderClient {
         };
         let mut response = request.send().await.map_err(failed)?;
         let (status, headers) = (response.status(), response.headers().clone());
+        if let Some(date) = date(&headers) {
+            self.clock_difference
+                .store(self.clock.now().since(date), Ordering::Relaxed);
+        }
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Outage::rate_limited(provider, retry_after(&headers)));
         }
         if !(status.is_success() || status.is_client_error()) {
-            return Err(Outage::bad_answer(provider, format!("status {}", status.as_u16())));
+            return Err(Outage::bad_answer(
+                provider,
+                format!("status {}", status.as_u16()),
+            ));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(Outage::bad_answer(provider, format!("more than {MAX_BODY_BYTES} bytes")));
+                return Err(Outage::bad_answer(
+                    provider,
+                    format!("more than {MAX_BODY_BYTES} bytes"),
+                ));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, provider: provider.to_owned(), body })
+        Ok(Answer {
+            status,
+            headers,
+            provider: provider.to_owned(),
+            body,
+        })
     }
 }
 
@@ -119,18 +164,29 @@ impl Answer {
     /// # Errors
     /// A content type that is not JSON, not JSON, or another shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Outage> {
-        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if content_type.is_some_and(|content_type| !content_type.to_ascii_lowercase().contains("json")) {
-            return Err(Outage::bad_answer(&self.provider, "it is not JSON by its Content-Type"));
+        let content_type = self
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        if content_type
+            .is_some_and(|content_type| !content_type.to_ascii_lowercase().contains("json"))
+        {
+            return Err(Outage::bad_answer(
+                &self.provider,
+                "it is not JSON by its Content-Type",
+            ));
         }
-        serde_json::from_slice(&self.body)
-            .map_err(|_| Outage::bad_answer(&self.provider, crate::jws::json_problem::<T>(&self.body)))
+        serde_json::from_slice(&self.body).map_err(|_| {
+            Outage::bad_answer(&self.provider, crate::jws::json_problem::<T>(&self.body))
+        })
     }
 
     /// Whether the body says this, ignoring case: GitHub tells its rate limits apart in words only.
     #[must_use]
     pub fn says(&self, words: &str) -> bool {
-        String::from_utf8_lossy(&self.body).to_ascii_lowercase().contains(words)
+        String::from_utf8_lossy(&self.body)
+            .to_ascii_lowercase()
+            .contains(words)
     }
 
     /// The answer is one that this request cannot have by the provider's documentation.
@@ -144,4 +200,12 @@ impl Answer {
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
+}
+
+/// RFC 9110 §6.6.1. Its format is RFC 2822's with the zone spelled out.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    DateTime::parse_from_rfc2822(text)
+        .ok()
+        .map(|date| Timestamp(date.timestamp()))
 }

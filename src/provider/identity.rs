@@ -39,14 +39,20 @@ pub(super) struct Profile<'a> {
 
 impl VerifiedIdentity {
     pub(super) fn new(provider: &str, provider_id: &str, profile: &Profile<'_>) -> Self {
-        let email = profile.email.filter(|email| is_plausible_email(email)).map(str::to_owned);
+        let email = profile
+            .email
+            .filter(|email| is_plausible_email(email))
+            .map(str::to_owned);
         Self {
             provider: provider.to_owned(),
             provider_id: provider_id.to_owned(),
             email_verified: email.is_some() && profile.email_verified,
             email,
             name: profile.name.and_then(clean_name),
-            avatar_url: profile.avatar_url.filter(|url| is_picture_url(url)).map(str::to_owned),
+            avatar_url: profile
+                .avatar_url
+                .filter(|url| is_picture_url(url))
+                .map(str::to_owned),
         }
     }
 
@@ -74,9 +80,12 @@ fn is_plausible_email(email: &str) -> bool {
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>');
     email.len() <= MAX_EMAIL_BYTES
         && !email.contains(odd)
-        && email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && email
+            .rsplit_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }
 
 fn is_picture_url(text: &str) -> bool {
-    text.len() <= MAX_AVATAR_URL_BYTES && Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
+    text.len() <= MAX_AVATAR_URL_BYTES
+        && Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
 }

@@ -90,15 +90,21 @@ impl IdTokens {
     }
 
     /// Proves an ID token, the cheapest refusal first.
-    pub(super) async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
-        let jws = UnverifiedJws::parse(credential.token.expose_secret(), MAX_ID_TOKEN_BYTES).map_err(invalid)?;
+    pub(super) async fn verify(
+        &self,
+        credential: &Credential,
+    ) -> Result<VerifiedIdentity, Refusal> {
+        let jws = UnverifiedJws::parse(credential.token.expose_secret(), MAX_ID_TOKEN_BYTES)
+            .map_err(invalid)?;
         let key = self.key(&jws).await?;
         let claims: IdTokenClaims = jws.verify(&key).map_err(invalid)?;
         self.check_issuer(&claims.iss)?;
         self.check_audience(&claims)?;
         check_time(&claims, self.clock.now())?;
         if !is_subject(&claims.sub) {
-            return Err(Refusal::InvalidToken("the token's sub is empty, longer than 255 bytes or not text".to_owned()));
+            return Err(Refusal::InvalidToken(
+                "the token's sub is empty, longer than 255 bytes or not text".to_owned(),
+            ));
         }
         self.check_nonce(claims.nonce.as_deref(), credential.nonce.as_deref())?;
         let profile = Profile {
@@ -112,13 +118,21 @@ impl IdTokens {
 
     async fn key(&self, jws: &UnverifiedJws<'_>) -> Result<VerificationKey, Refusal> {
         let kid = jws.header().kid.as_deref().ok_or_else(|| {
-            Refusal::InvalidToken("the token's header has no kid, so no key can be chosen for it".to_owned())
+            Refusal::InvalidToken(
+                "the token's header has no kid, so no key can be chosen for it".to_owned(),
+            )
         })?;
         self.keys.key(kid).await.map_err(|error| match error {
             KeyError::Outage(outage) => Refusal::Outage(outage),
             KeyError::Unknown => match jws.unverified_claims::<UnverifiedIssuer>() {
-                Ok(UnverifiedIssuer { iss }) if !self.issuers.contains(&iss) => self.foreign_issuer(&iss),
-                _ => Refusal::InvalidToken(format!("the token's kid {} is not among {}'s keys", Quoted(kid), self.provider)),
+                Ok(UnverifiedIssuer { iss }) if !self.issuers.contains(&iss) => {
+                    self.foreign_issuer(&iss)
+                }
+                _ => Refusal::InvalidToken(format!(
+                    "the token's kid {} is not among {}'s keys",
+                    Quoted(kid),
+                    self.provider
+                )),
             },
         })
     }
@@ -127,12 +141,18 @@ impl IdTokens {
         match iss {
             Value::String(iss) if self.issuers.contains(iss) => Ok(()),
             Value::String(iss) => Err(self.foreign_issuer(iss)),
-            _ => Err(Refusal::IssuerMismatch("the token's iss is not a string".to_owned())),
+            _ => Err(Refusal::IssuerMismatch(
+                "the token's iss is not a string".to_owned(),
+            )),
         }
     }
 
     fn foreign_issuer(&self, iss: &str) -> Refusal {
-        let expected: Vec<String> = self.issuers.iter().map(|issuer| Quoted(issuer).to_string()).collect();
+        let expected: Vec<String> = self
+            .issuers
+            .iter()
+            .map(|issuer| Quoted(issuer).to_string())
+            .collect();
         Refusal::IssuerMismatch(format!(
             "token issuer {} is not {}'s, expected {}",
             Quoted(iss),
@@ -148,21 +168,32 @@ impl IdTokens {
             Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        let texts_only = claims.aud.as_array().is_none_or(|list| list.len() == audiences.len());
+        let texts_only = claims
+            .aud
+            .as_array()
+            .is_none_or(|list| list.len() == audiences.len());
         match audiences.as_slice() {
             [] => return Err(self.foreign_audience("the token names no audience")),
-            _ if !texts_only => return Err(self.foreign_audience("the token's aud is not a list of texts")),
+            _ if !texts_only => {
+                return Err(self.foreign_audience("the token's aud is not a list of texts"));
+            }
             [one] => self.check_client_id("audience", one)?,
             several => {
                 if !several.iter().any(|audience| self.is_ours(audience)) {
-                    return Err(self.foreign_audience(&format!("token audience {} is not one of ours", Quoted(several[0]))));
+                    return Err(self.foreign_audience(&format!(
+                        "token audience {} is not one of ours",
+                        Quoted(several[0])
+                    )));
                 }
                 if claims.azp.is_none() {
                     return Err(self.foreign_audience("the token has several audiences and no azp"));
                 }
             }
         }
-        claims.azp.as_deref().map_or(Ok(()), |azp| self.check_client_id("azp", azp))
+        claims
+            .azp
+            .as_deref()
+            .map_or(Ok(()), |azp| self.check_client_id("azp", azp))
     }
 
     pub(super) fn is_ours(&self, client_id: &str) -> bool {
@@ -175,23 +206,38 @@ impl IdTokens {
             return Ok(());
         }
         let setting = format!("providers.{}.client_ids", self.provider);
-        Err(Refusal::AudienceMismatch(format!("token {what} {} is not in {setting}", Quoted(client_id))))
+        Err(Refusal::AudienceMismatch(format!(
+            "token {what} {} is not in {setting}",
+            Quoted(client_id)
+        )))
     }
 
     fn foreign_audience(&self, problem: &str) -> Refusal {
-        Refusal::AudienceMismatch(format!("{problem}, expected one of providers.{}.client_ids", self.provider))
+        Refusal::AudienceMismatch(format!(
+            "{problem}, expected one of providers.{}.client_ids",
+            self.provider
+        ))
     }
 
     /// Clients hash the nonce or not, as their library likes: raw, SHA-256 in hex, SHA-256 in base64url.
     fn check_nonce(&self, claim: Option<&str>, sent: Option<&str>) -> Result<(), Refusal> {
         let setting = format!("providers.{}.nonce", self.provider);
         let problem = match (claim, sent) {
-            (Some(claim), Some(sent)) if nonce_forms(sent).iter().any(|form| form == claim) => return Ok(()),
-            (Some(_), Some(_)) => "the token's nonce is neither the nonce sent nor its SHA-256 in hex or base64url".to_owned(),
+            (Some(claim), Some(sent)) if nonce_forms(sent).iter().any(|form| form == claim) => {
+                return Ok(());
+            }
+            (Some(_), Some(_)) => {
+                "the token's nonce is neither the nonce sent nor its SHA-256 in hex or base64url"
+                    .to_owned()
+            }
             (None, Some(_)) => "a nonce was sent, the token carries none".to_owned(),
             (_, None) if self.nonce == NoncePolicy::Optional => return Ok(()),
-            (Some(_), None) => format!("the token carries a nonce, none was sent; {setting} is \"required\""),
-            (None, None) => format!("neither the token nor the request has a nonce; {setting} is \"required\""),
+            (Some(_), None) => {
+                format!("the token carries a nonce, none was sent; {setting} is \"required\"")
+            }
+            (None, None) => {
+                format!("neither the token nor the request has a nonce; {setting} is \"required\"")
+            }
         };
         Err(Refusal::NonceMismatch(problem))
     }
@@ -199,7 +245,11 @@ impl IdTokens {
 
 fn nonce_forms(nonce: &str) -> [String; 3] {
     let hash = digest::digest(&digest::SHA256, nonce.as_bytes());
-    let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hash
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     [nonce.to_owned(), hex, BASE64_URL_SAFE_NO_PAD.encode(hash)]
 }
 
@@ -221,7 +271,9 @@ fn check_time(claims: &IdTokenClaims, now: Timestamp) -> Result<(), Refusal> {
     }
     let life = Timestamp(claims.exp).since(Timestamp(claims.iat));
     if !(0..=MAX_LIFE).contains(&life) {
-        return Err(Refusal::InvalidToken(format!("the token lives {life} s from iat to exp, at most {MAX_LIFE} s are believed")));
+        return Err(Refusal::InvalidToken(format!(
+            "the token lives {life} s from iat to exp, at most {MAX_LIFE} s are believed"
+        )));
     }
     Ok(())
 }
@@ -244,15 +296,28 @@ impl OpenIdProvider {
         clock: &SharedClock,
     ) -> Self {
         // The issuer is ours to know, not the document's to choose.
-        let belonging = settings.discovery_url.strip_suffix(DISCOVERY_PATH).unwrap_or(&settings.discovery_url);
-        let issuer = settings.issuer.clone().unwrap_or_else(|| belonging.to_owned());
+        let belonging = settings
+            .discovery_url
+            .strip_suffix(DISCOVERY_PATH)
+            .unwrap_or(&settings.discovery_url);
+        let issuer = settings
+            .issuer
+            .clone()
+            .unwrap_or_else(|| belonging.to_owned());
         let source = KeySource {
             provider: name.to_owned(),
             discovery_url: settings.discovery_url.clone(),
             issuer: Some(issuer.clone()),
         };
-        let id_tokens =
-            IdTokens::new(source, &settings.client_ids, vec![issuer], settings.nonce, jwks, client, clock);
+        let id_tokens = IdTokens::new(
+            source,
+            &settings.client_ids,
+            vec![issuer],
+            settings.nonce,
+            jwks,
+            client,
+            clock,
+        );
         Self { id_tokens }
     }
 }

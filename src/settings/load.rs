@@ -22,7 +22,8 @@ const PRODUCTION: &str = include_str!("../../config/production.toml");
 /// Shorter secrets do not start: RFC 7518 §3.2 wants a key as long as the hash.
 const MIN_SECRET_BYTES: usize = 32;
 /// Names that are routes of ours under `/auth/`.
-const RESERVED_PROVIDER_NAMES: [&str; 5] = ["password", "refresh", "logout", "logout-all", "verify"];
+const RESERVED_PROVIDER_NAMES: [&str; 5] =
+    ["password", "refresh", "logout", "logout-all", "verify"];
 
 /// `TOKENBOOTH_ENV`: which overlay is laid over the defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +66,16 @@ pub struct SettingsError {
 
 impl SettingsError {
     /// A problem with `key` and its remedy.
-    pub fn new(key: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { key: key.into(), problem: problem.into(), remedy: remedy.into() }
+    pub fn new(
+        key: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
     }
 }
 
@@ -84,8 +93,13 @@ impl Sources {
         let variables: HashMap<String, OsString> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .collect();
-        let folder = variables.get("TOKENBOOTH_CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
-        Self { variables, folder: Some(folder) }
+        let folder = variables
+            .get("TOKENBOOTH_CONFIG_DIR")
+            .map_or_else(|| PathBuf::from("config"), PathBuf::from);
+        Self {
+            variables,
+            folder: Some(folder),
+        }
     }
 
     /// Only the compiled-in defaults, to be laid over with [`Sources::with`].
@@ -97,15 +111,33 @@ impl Sources {
     /// Sets one key as the environment would: `with("server.port", "0")`.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<OsString>) -> Self {
-        let name = format!("TOKENBOOTH__{}", key.replace('.', "__").to_uppercase());
-        self.variables.insert(name, value.into());
+        self.variables.insert(variable_name(key), value.into());
         self
+    }
+
+    /// The process's variables whose names begin so, and no folder: for a command that must not be led astray by
+    /// settings meant for the service.
+    #[must_use]
+    pub fn from_variables(prefixes: &[&str]) -> Self {
+        let Self { mut variables, .. } = Self::from_process();
+        variables.retain(|name, _| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        Self {
+            variables,
+            folder: None,
+        }
+    }
+
+    /// Whether this key is set here (compiled-in defaults and files do not count).
+    #[must_use]
+    pub fn sets(&self, key: &str) -> bool {
+        self.variables.contains_key(&variable_name(key))
     }
 
     /// Chooses the overlay, as `TOKENBOOTH_ENV` does.
     #[must_use]
     pub fn environment(mut self, name: &str) -> Self {
-        self.variables.insert("TOKENBOOTH_ENV".to_owned(), name.into());
+        self.variables
+            .insert("TOKENBOOTH_ENV".to_owned(), name.into());
         self
     }
 
@@ -150,7 +182,8 @@ impl Sources {
                 ));
             }
             for file in [folder.join("default.toml"), overlay_file] {
-                layers = layers.add_source(File::from(file).format(FileFormat::Toml).required(false));
+                layers =
+                    layers.add_source(File::from(file).format(FileFormat::Toml).required(false));
             }
         }
         layers
@@ -168,7 +201,11 @@ impl Sources {
     /// The variables that are settings. A value that is not Unicode is refused by name; the library would print it.
     fn overrides(&self) -> Result<HashMap<String, String>, SettingsError> {
         let mut overrides = HashMap::new();
-        for name in self.variables.keys().filter(|name| name.to_uppercase().starts_with("TOKENBOOTH__")) {
+        for name in self
+            .variables
+            .keys()
+            .filter(|name| name.to_uppercase().starts_with("TOKENBOOTH__"))
+        {
             if let Some(value) = self.variable(name)? {
                 overrides.insert(name.clone(), value);
             }
@@ -183,33 +220,58 @@ impl Sources {
     }
 
     fn variable(&self, name: &str) -> Result<Option<String>, SettingsError> {
-        match self.variables.get(name).map(|value| value.clone().into_string()) {
+        match self
+            .variables
+            .get(name)
+            .map(|value| value.clone().into_string())
+        {
             None => Ok(None),
             Some(Ok(value)) if value.is_empty() => Ok(None),
             Some(Ok(value)) => Ok(Some(value)),
-            Some(Err(_)) => {
-                Err(SettingsError::new(name, "the variable is not valid Unicode", "Set it to text in UTF-8"))
-            }
+            Some(Err(_)) => Err(SettingsError::new(
+                name,
+                "the variable is not valid Unicode",
+                "Set it to text in UTF-8",
+            )),
         }
     }
+}
+
+/// `server.port` → `TOKENBOOTH__SERVER__PORT`.
+fn variable_name(key: &str) -> String {
+    format!("TOKENBOOTH__{}", key.replace('.', "__").to_uppercase())
 }
 
 /// The library's error as ours: it quotes values, we must not.
 fn explain(path: &str, error: ConfigError) -> SettingsError {
     let see = |key: &str| {
-        let variable = format!("TOKENBOOTH__{}", key.replace('.', "__").to_uppercase());
-        format!("config/default.toml describes it; the environment variable is {variable}")
+        format!(
+            "config/default.toml describes it; the environment variable is {}",
+            variable_name(key)
+        )
     };
     match error {
-        ConfigError::Type { unexpected, expected, origin, .. } => {
-            let origin = origin.map(|origin| format!(" (from {origin})")).unwrap_or_default();
+        ConfigError::Type {
+            unexpected,
+            expected,
+            origin,
+            ..
+        } => {
+            let origin = origin
+                .map(|origin| format!(" (from {origin})"))
+                .unwrap_or_default();
             let problem = format!("expected {expected}, found {}{origin}", shape(&unexpected));
             SettingsError::new(path, problem, see(path))
         }
         ConfigError::At { error, .. } => explain(path, *error),
         ConfigError::FileParse { uri, cause } => {
             // The cause quotes the line, which may be the secret's. Its first line tells the place only.
-            let place = cause.to_string().lines().next().unwrap_or_default().to_owned();
+            let place = cause
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             let file = uri.unwrap_or_else(|| "settings file".to_owned());
             SettingsError::new(file, format!("not TOML: {place}"), "Mend the line named")
         }
@@ -218,9 +280,15 @@ fn explain(path: &str, error: ConfigError) -> SettingsError {
             let message = other.to_string();
             match quoted(&message, "unknown field `") {
                 Some(key) => unknown_key(path, key, &message),
-                None => match quoted(&message, "missing field `").or(quoted(&message, "missing configuration field \"")) {
+                None => match quoted(&message, "missing field `")
+                    .or(quoted(&message, "missing configuration field \""))
+                {
                     Some(key) if !path.ends_with(key) => {
-                        let key = if path.is_empty() || path == "." { key.to_owned() } else { format!("{path}.{key}") };
+                        let key = if path.is_empty() || path == "." {
+                            key.to_owned()
+                        } else {
+                            format!("{path}.{key}")
+                        };
                         SettingsError::new(key.clone(), "it is missing", see(&key))
                     }
                     Some(_) => SettingsError::new(path, "it is missing", see(path)),
@@ -235,9 +303,20 @@ fn explain(path: &str, error: ConfigError) -> SettingsError {
 fn without_values(message: &str) -> String {
     match message.split_once(", expected ") {
         Some((_, expected)) if message.starts_with("unknown variant") => {
-            format!("expected {}", expected.replace('`', "\"").split(" for key").next().unwrap_or_default())
+            format!(
+                "expected {}",
+                expected
+                    .replace('`', "\"")
+                    .split(" for key")
+                    .next()
+                    .unwrap_or_default()
+            )
         }
-        _ => message.split(" for key").next().unwrap_or_default().to_owned(),
+        _ => message
+            .split(" for key")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
     }
 }
 
@@ -249,7 +328,13 @@ fn unknown_key(path: &str, key: &str, message: &str) -> SettingsError {
         .map(|known| (strsim::damerau_levenshtein(key, known), *known))
         .min()
         .filter(|(distance, _)| *distance <= 3);
-    let full = |key: &str| if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+    let full = |key: &str| {
+        if section.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{section}.{key}")
+        }
+    };
     let remedy = match nearest {
         Some((_, known)) => format!("Did you mean {}?", full(known)),
         None => format!("Known here: {}", known.join(", ")),
@@ -297,9 +382,14 @@ impl Settings {
         for name in self.providers.oidc.keys() {
             let key = format!("providers.{name}");
             if RESERVED_PROVIDER_NAMES.contains(&name.as_str()) {
-                return Err(SettingsError::new(key, format!("/auth/{name} is a route of its own"), "Choose another name"));
+                return Err(SettingsError::new(
+                    key,
+                    format!("/auth/{name} is a route of its own"),
+                    "Choose another name",
+                ));
             }
-            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+            let plain =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
             if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
                 return Err(SettingsError::new(
                     key,
@@ -312,14 +402,24 @@ impl Settings {
     }
 
     fn check_secrets(&self) -> Result<(), SettingsError> {
-        let secrets = self.token.secret.iter().map(|secret| ("token.secret", secret));
-        let previous = self.token.previous_secrets.iter().map(|secret| ("token.previous_secrets", secret));
+        let secrets = self
+            .token
+            .secret
+            .iter()
+            .map(|secret| ("token.secret", secret));
+        let previous = self
+            .token
+            .previous_secrets
+            .iter()
+            .map(|secret| ("token.previous_secrets", secret));
         for (key, secret) in secrets.chain(previous) {
             let length = secret.expose_secret().len();
             if length < MIN_SECRET_BYTES {
                 return Err(SettingsError::new(
                     key,
-                    format!("the secret has {length} bytes, at least {MIN_SECRET_BYTES} are needed"),
+                    format!(
+                        "the secret has {length} bytes, at least {MIN_SECRET_BYTES} are needed"
+                    ),
                     "Make one with `openssl rand -base64 48`",
                 ));
             }
@@ -337,20 +437,45 @@ impl Settings {
     fn check_urls(&self) -> Result<(), SettingsError> {
         let providers = &self.providers;
         let fixed = [
-            ("providers.google.discovery_url".to_owned(), &providers.google.discovery_url),
-            ("providers.google.tokeninfo_url".to_owned(), &providers.google.tokeninfo_url),
-            ("providers.github.api_url".to_owned(), &providers.github.api_url),
-            ("providers.github.web_url".to_owned(), &providers.github.web_url),
+            (
+                "providers.google.discovery_url".to_owned(),
+                &providers.google.discovery_url,
+            ),
+            (
+                "providers.google.tokeninfo_url".to_owned(),
+                &providers.google.tokeninfo_url,
+            ),
+            (
+                "providers.github.api_url".to_owned(),
+                &providers.github.api_url,
+            ),
+            (
+                "providers.github.web_url".to_owned(),
+                &providers.github.web_url,
+            ),
         ];
-        let oidc = providers.oidc.iter().map(|(name, oidc)| (format!("providers.{name}.discovery_url"), &oidc.discovery_url));
+        let oidc = providers.oidc.iter().map(|(name, oidc)| {
+            (
+                format!("providers.{name}.discovery_url"),
+                &oidc.discovery_url,
+            )
+        });
         for (key, text) in fixed.into_iter().chain(oidc) {
             check_provider_url(text).map_err(|problem| {
-                SettingsError::new(key, problem, "Use an https:// URL (http:// only on loopback, for a mock)")
+                SettingsError::new(
+                    key,
+                    problem,
+                    "Use an https:// URL (http:// only on loopback, for a mock)",
+                )
             })?;
         }
         if let Some(public_url) = &self.server.public_url {
-            let url = Url::parse(public_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-            if url.is_none_or(|url| url.query().is_some() || url.fragment().is_some()) || public_url.ends_with('/') {
+            let url = Url::parse(public_url)
+                .ok()
+                .filter(|url| matches!(url.scheme(), "http" | "https"));
+            if url.is_none_or(|url| url.query().is_some() || url.fragment().is_some())
+                || public_url.ends_with('/')
+            {
                 return Err(SettingsError::new(
                     "server.public_url",
                     "it is not an http(s) URL without a trailing slash, query and fragment",
@@ -358,8 +483,14 @@ impl Settings {
                 ));
             }
         }
-        for origin in self.cors.allowed_origins.iter().filter(|origin| *origin != "*") {
-            let same = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+        for origin in self
+            .cors
+            .allowed_origins
+            .iter()
+            .filter(|origin| *origin != "*")
+        {
+            let same =
+                Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
             if !same {
                 return Err(SettingsError::new(
                     "cors.allowed_origins",
@@ -373,21 +504,49 @@ impl Settings {
 
     fn check_numbers(&self) -> Result<(), SettingsError> {
         let positive = [
-            ("token.access_ttl", self.token.access_ttl, Duration::from_secs(1)),
-            ("database.timeout", self.database.timeout, Duration::from_millis(1)),
-            ("http_client.timeout", self.http_client.timeout, Duration::from_millis(1)),
+            (
+                "token.access_ttl",
+                self.token.access_ttl,
+                Duration::from_secs(1),
+            ),
+            (
+                "database.timeout",
+                self.database.timeout,
+                Duration::from_millis(1),
+            ),
+            (
+                "http_client.timeout",
+                self.http_client.timeout,
+                Duration::from_millis(1),
+            ),
         ];
         for (key, value, least) in positive {
             if value < least {
-                return Err(SettingsError::new(key, "it is too short", format!("Use at least {least:?}")));
+                return Err(SettingsError::new(
+                    key,
+                    "it is too short",
+                    format!("Use at least {least:?}"),
+                ));
             }
         }
         if self.database.pool_size == Some(0) || self.server.workers == Some(0) {
-            let key = if self.server.workers == Some(0) { "server.workers" } else { "database.pool_size" };
-            return Err(SettingsError::new(key, "it is 0", "Use 1 or more, or leave it out for the default"));
+            let key = if self.server.workers == Some(0) {
+                "server.workers"
+            } else {
+                "database.pool_size"
+            };
+            return Err(SettingsError::new(
+                key,
+                "it is 0",
+                "Use 1 or more, or leave it out for the default",
+            ));
         }
         if self.token.audience.is_empty() {
-            return Err(SettingsError::new("token.audience", "it is empty", "Name the API that takes the tokens"));
+            return Err(SettingsError::new(
+                "token.audience",
+                "it is empty",
+                "Name the API that takes the tokens",
+            ));
         }
         Ok(())
     }
@@ -405,7 +564,9 @@ pub(crate) fn check_provider_url(text: &str) -> Result<Url, &'static str> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if loopback => Ok(url),
-        "http" => Err("plain http:// to another machine would let anyone on the way sign in as anyone"),
+        "http" => {
+            Err("plain http:// to another machine would let anyone on the way sign in as anyone")
+        }
         _ => Err("it is neither https:// nor http://"),
     }
 }

@@ -12,9 +12,11 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-pub use self::load::{Environment, SettingsError, Sources};
 pub(crate) use self::load::check_provider_url;
-pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
+pub use self::load::{Environment, SettingsError, Sources};
+pub use self::providers::{
+    GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings,
+};
 use crate::db::DatabaseUrl;
 
 /// All settings, checked.
@@ -51,8 +53,16 @@ impl Settings {
         let server = &self.server;
         server.public_url.clone().unwrap_or_else(|| {
             // Listening everywhere is no place to be reached at.
-            let host = if matches!(server.host.as_str(), "0.0.0.0" | "::") { "localhost" } else { &server.host };
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+            let host = if matches!(server.host.as_str(), "0.0.0.0" | "::") {
+                "localhost"
+            } else {
+                &server.host
+            };
+            let host = if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.to_owned()
+            };
             format!("http://{host}:{}", server.port)
         })
     }
@@ -82,7 +92,9 @@ impl ServerSettings {
     /// Whether `peer` is a proxy whose headers are believed.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(&peer))
+        self.trusted_proxies
+            .iter()
+            .any(|network| network.contains(&peer))
     }
 }
 

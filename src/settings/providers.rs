@@ -20,6 +20,15 @@ pub struct ProvidersSettings {
     pub oidc: BTreeMap<String, OidcSettings>,
 }
 
+impl ProvidersSettings {
+    /// Nobody can sign in.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let oidc = self.oidc.values().all(|oidc| oidc.client_ids.is_empty());
+        self.google.client_ids.is_empty() && self.github.client_id.is_none() && oidc
+    }
+}
+
 /// `[providers.google]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

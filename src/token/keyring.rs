@@ -34,7 +34,11 @@ impl Keyring {
         header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
         header.kid = Some(key_id(secret));
         let signing_key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
-        Self { header, signing_key, verification_keys }
+        Self {
+            header,
+            signing_key,
+            verification_keys,
+        }
     }
 
     /// The header of what we sign now.
@@ -52,7 +56,10 @@ impl Keyring {
     /// The key of this id, when we know it. A ring has one key and perhaps a few old ones: a list beats a map.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&VerificationKey> {
-        self.verification_keys.iter().find(|(id, _)| id == kid).map(|(_, key)| key)
+        self.verification_keys
+            .iter()
+            .find(|(id, _)| id == kid)
+            .map(|(_, key)| key)
     }
 }
 
@@ -67,5 +74,10 @@ impl fmt::Debug for Keyring {
 fn key_id(secret: &SecretString) -> String {
     let labelled = [b"tokenbooth kid\0", secret.expose_secret().as_bytes()].concat();
     let digest = digest::digest(&digest::SHA256, &labelled);
-    digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .as_ref()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

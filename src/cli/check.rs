@@ -1,0 +1,151 @@
+//! `tokenbooth check`: everything that can be wrong before the first user comes, and how to mend it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::{CommandError, settings};
+use crate::app;
+use crate::clock::{SharedClock, SystemClock};
+use crate::db;
+use crate::metrics::Metrics;
+use crate::provider::Providers;
+use crate::settings::{Environment, Settings};
+
+/// A larger difference between our clock and a provider's makes good tokens look expired or not yet issued; the leeway
+/// is 60 s.
+const TOLERATED_CLOCK_DIFFERENCE: i64 = 30;
+
+/// What was found, a line each.
+#[derive(Default)]
+struct Findings {
+    problems: usize,
+}
+
+impl Findings {
+    fn good(&self, what: &str, text: &str) -> io::Result<()> {
+        writeln!(io::stdout(), "ok       {what}: {text}")
+    }
+
+    fn warn(&self, what: &str, text: &str) -> io::Result<()> {
+        writeln!(io::stdout(), "warning  {what}: {text}")
+    }
+
+    fn bad(&mut self, what: &str, text: &str) -> io::Result<()> {
+        self.problems += 1;
+        writeln!(io::stdout(), "problem  {what}: {text}")
+    }
+}
+
+pub(super) async fn run() -> Result<(), CommandError> {
+    let mut findings = Findings::default();
+    match settings() {
+        Err(error) => findings.bad("settings", &error.to_string())?,
+        Ok(settings) => {
+            check_settings(&mut findings, &settings)?;
+            check_database(&mut findings, &settings)?;
+            check_providers(&mut findings, &settings).await?;
+        }
+    }
+    match findings.problems {
+        0 => Ok(()),
+        _ => Err(CommandError::Told),
+    }
+}
+
+fn check_settings(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {
+    findings.good(
+        "settings",
+        &format!("complete for {}", settings.environment),
+    )?;
+    if settings.environment == Environment::Development {
+        return Ok(());
+    }
+    if settings.server.public_url.is_none() {
+        let text = "it is made from host and port; set it, since all replicas and their clients must agree on it";
+        findings.warn("server.public_url", text)?;
+    }
+    Ok(())
+}
+
+fn check_database(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {
+    let backend = settings.database.url.backend();
+    // SQLite would make the file; looking must not.
+    if let Some(file) = settings.database.url.file()
+        && !file.exists()
+    {
+        return Ok(findings.good(
+            "database",
+            "SQLite, the file will be made at the first start",
+        )?);
+    }
+    match db::pending_migrations(&settings.database.url) {
+        Err(error) => findings.bad(
+            "database",
+            &format!("{error}. Check database.url and that the database runs"),
+        )?,
+        Ok(pending) if pending.is_empty() => {
+            findings.good("database", &format!("{backend}, schema up to date"))?
+        }
+        Ok(pending) if settings.database.migrate_on_start => {
+            findings.good(
+                "database",
+                &format!(
+                    "{backend}, {} migrations will run at the next start",
+                    pending.len()
+                ),
+            )?;
+        }
+        Ok(pending) => {
+            findings.bad(
+                "database",
+                &format!(
+                    "{backend}, {} migrations are pending: run `tokenbooth migrate`",
+                    pending.len()
+                ),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {
+    if settings.providers.is_empty() {
+        let text =
+            "none is configured, nobody can sign in: set providers.google.client_ids, for example";
+        return Ok(findings.warn("providers", text)?);
+    }
+    let clock: SharedClock = Arc::new(SystemClock);
+    let client = app::provider_client(settings, &Metrics::default(), &clock)?;
+    let providers = Providers::new(settings, &client, &clock);
+    let mut reached = false;
+    for provider in providers.iter() {
+        let name = format!("providers.{}", provider.name());
+        match provider.check().await {
+            Ok(text) => {
+                reached = true;
+                findings.good(&name, &format!("reachable, {text}"))?;
+            }
+            Err(outage) => findings.bad(
+                &name,
+                &format!("{outage}. Check its settings and this machine's way out"),
+            )?,
+        }
+    }
+    let ahead = client.clock_difference();
+    if reached && ahead.abs() > TOLERATED_CLOCK_DIFFERENCE {
+        let way = if ahead > 0 { "ahead of" } else { "behind" };
+        findings.bad(
+            "clock",
+            &format!(
+                "{} s {way} the providers': good tokens may be refused. Run a time service",
+                ahead.abs()
+            ),
+        )?;
+    } else if reached {
+        findings.good(
+            "clock",
+            &format!("within {TOLERATED_CLOCK_DIFFERENCE} s of the providers'"),
+        )?;
+    }
+    Ok(())
+}

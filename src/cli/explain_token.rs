@@ -1,0 +1,179 @@
+//! `tokenbooth explain-token`: what is in a token, and what each door of tokenbooth would say to it and why.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::CommandError;
+use crate::app;
+use crate::clock::{Clock, SharedClock, SystemClock, Timestamp};
+use crate::db::{self, users};
+use crate::jws::{UnverifiedJws, looks_like_a_jwt};
+use crate::metrics::Metrics;
+use crate::provider::{Credential, CredentialKind, Providers};
+use crate::settings::Settings;
+use crate::token::VerifiedClaims;
+
+/// More than any door accepts, so that a token too long is explained and not cut.
+const MAX_INPUT_BYTES: usize = 1024 * 1024;
+
+/// Ends with exit code 0 when some door accepts the token.
+pub(super) async fn run(settings: Settings, token: Option<String>) -> Result<(), CommandError> {
+    let token = read(token)?;
+    let mut out = io::stdout();
+    let is_jwt = looks_like_a_jwt(&token);
+    if is_jwt {
+        show(&mut out, &token)?;
+    } else {
+        writeln!(
+            out,
+            "This is no signed JWT (header.payload.signature), so an opaque access token at best.\n"
+        )?;
+    }
+    let own = if is_jwt {
+        as_access_token(&settings, &token)
+    } else {
+        Err("it is no JWT".to_owned())
+    };
+    let mut accepted = verdict(&mut out, "as our access token", own)?;
+
+    let clock: SharedClock = Arc::new(SystemClock);
+    let client = app::provider_client(&settings, &Metrics::default(), &clock)?;
+    let providers = Providers::new(&settings, &client, &clock);
+    let kind = if is_jwt {
+        CredentialKind::IdToken
+    } else {
+        CredentialKind::AccessToken
+    };
+    for provider in providers
+        .iter()
+        .filter(|provider| provider.accepts().contains(&kind))
+    {
+        let credential = Credential {
+            kind,
+            token: SecretString::from(token.as_str()),
+            nonce: None,
+        };
+        let result = providers.verify(provider.as_ref(), &credential).await;
+        let result = result.map(|identity| {
+            format!(
+                "it proves {} of {}",
+                identity.provider_id, identity.provider
+            )
+        });
+        let door = format!("at POST /auth/{}", provider.name());
+        accepted |= verdict(
+            &mut out,
+            &door,
+            result.map_err(|refusal| refusal.to_string()),
+        )?;
+    }
+    if providers.iter().next().is_none() {
+        writeln!(
+            out,
+            "No provider is configured, so no exchange would take it."
+        )?;
+    }
+    if accepted {
+        Ok(())
+    } else {
+        Err(CommandError::Told)
+    }
+}
+
+fn read(token: Option<String>) -> Result<String, CommandError> {
+    let text = match token {
+        Some(token) if token != "-" => token,
+        _ => {
+            let mut text = String::new();
+            io::stdin()
+                .take(MAX_INPUT_BYTES as u64)
+                .read_to_string(&mut text)?;
+            text
+        }
+    };
+    let text = text.trim();
+    // People paste the whole header.
+    let text = text
+        .strip_prefix("Bearer ")
+        .or_else(|| text.strip_prefix("bearer "))
+        .unwrap_or(text)
+        .trim();
+    if text.is_empty() {
+        return Err(CommandError::Other(
+            "there is no token: give it as argument or on standard input".to_owned(),
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// Header and claims, with the times in words. The signature is left out: what is shown can be passed on.
+fn show(out: &mut impl Write, token: &str) -> Result<(), CommandError> {
+    let jws = match UnverifiedJws::parse(token, MAX_INPUT_BYTES) {
+        Ok(jws) => jws,
+        Err(error) => return Ok(writeln!(out, "It cannot be read: {error}\n")?),
+    };
+    if let Ok(header) = jws.unverified_header() {
+        writeln!(out, "Header (unverified): {header:#}")?;
+    }
+    match jws.unverified_claims::<Value>() {
+        Err(error) => writeln!(out, "{error}\n")?,
+        Ok(claims) => {
+            writeln!(out, "Claims (unverified): {claims:#}\n")?;
+            let now = SystemClock.now();
+            for name in ["iat", "nbf", "exp"] {
+                if let Some(time) = claims[name].as_i64().map(Timestamp) {
+                    let ahead = time.since(now);
+                    let when = if ahead >= 0 {
+                        format!("in {ahead} s")
+                    } else {
+                        format!("{} s ago", -ahead)
+                    };
+                    writeln!(out, "  {name}  {time}  {when}")?;
+                }
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn as_access_token(settings: &Settings, token: &str) -> Result<String, String> {
+    let tokens = app::tokens(settings).map_err(|error| error.to_string())?;
+    let claims = tokens
+        .verify(token, SystemClock.now())
+        .map_err(|error| error.to_string())?;
+    user_accepts(settings, claims)
+}
+
+/// The row has the last word, as at every bearer route.
+fn user_accepts(settings: &Settings, claims: VerifiedClaims) -> Result<String, String> {
+    let user = db::connect(&settings.database.url)
+        .and_then(|mut conn| users::find(&mut conn, claims.user_id))
+        .map_err(|error| format!("its signature and claims are good, but {error}"))?;
+    match user {
+        None => Err(format!(
+            "its user {} does not exist any more",
+            claims.user_id
+        )),
+        Some(user) if user.token_version != claims.token_version => {
+            Err("the user's tokens were revoked".to_owned())
+        }
+        Some(user) if user.disabled => Err("the user is disabled".to_owned()),
+        Some(user) => Ok(format!("it is a token of user {}", user.id)),
+    }
+}
+
+fn verdict(
+    out: &mut impl Write,
+    door: &str,
+    result: Result<String, String>,
+) -> Result<bool, CommandError> {
+    match &result {
+        Ok(text) => writeln!(out, "accepted {door}: {text}")?,
+        Err(text) => writeln!(out, "refused  {door}: {text}")?,
+    }
+    Ok(result.is_ok())
+}

@@ -1,0 +1,129 @@
+//! The commands. One that fails says why in one line on stderr and ends with exit code 1.
+
+mod check;
+mod demo;
+mod explain_token;
+mod user;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::app::{App, StartError};
+use crate::db::{self, DbError};
+use crate::mock::MockError;
+use crate::settings::{Settings, SettingsError, Sources};
+use crate::{openapi, telemetry};
+
+/// A token booth for APIs: hand in a Google or GitHub token, get the application's own.
+#[derive(Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Settings: config/default.toml describes them all."
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C (what is done without a command)
+    Serve,
+    /// Try everything on this machine: no account, no network, no settings
+    Demo,
+    /// Bring the database's schema up to date
+    Migrate,
+    /// Say what is wrong with settings, database, clock and providers, and how to mend it
+    Check,
+    /// Decode a token, and say what tokenbooth makes of it and why
+    ExplainToken {
+        /// The token; "-" or nothing reads it from standard input, where no process list shows it
+        token: Option<String>,
+    },
+    /// Print the OpenAPI document
+    Openapi,
+    /// Look at users, and let them in or keep them out
+    #[command(subcommand)]
+    User(user::UserCommand),
+}
+
+/// Why a command failed. One line each.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Mock(#[from] MockError),
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+    /// The command has said what was wrong; only the exit code is left to tell.
+    #[error("")]
+    Told,
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Reads the command line, runs the command, answers with the exit code.
+#[must_use]
+pub fn run() -> ExitCode {
+    let command = CommandLine::parse().command.unwrap_or(Command::Serve);
+    match actix_web::rt::System::new().block_on(execute(command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Somebody closed the pipe we were writing to; that is theirs to do.
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(CommandError::Told) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nothing can be done when stderr is closed too.
+            let _ = writeln!(io::stderr(), "tokenbooth: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Serve => serve(settings()?).await,
+        Command::Demo => demo::run().await,
+        Command::Migrate => migrate(&settings()?),
+        Command::Check => check::run().await,
+        Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
+        Command::Openapi => Ok(io::stdout().write_all(openapi::document().as_bytes())?),
+        Command::User(command) => user::run(&settings()?, &command),
+    }
+}
+
+fn settings() -> Result<Settings, SettingsError> {
+    Sources::from_process().load()
+}
+
+async fn serve(settings: Settings) -> Result<(), CommandError> {
+    telemetry::start(settings.log);
+    if settings.providers.is_empty() {
+        log::warn!(
+            "no provider is configured: set providers.google.client_ids, for example; `tokenbooth demo` needs none"
+        );
+    }
+    Ok(App::build(settings)?.run_until_stopped().await?)
+}
+
+fn migrate(settings: &Settings) -> Result<(), CommandError> {
+    let done = db::migrate(&settings.database.url)?;
+    let mut out = io::stdout();
+    for name in &done {
+        writeln!(out, "{name}")?;
+    }
+    Ok(writeln!(
+        out,
+        "{} migrations done, the schema is up to date",
+        done.len()
+    )?)
+}

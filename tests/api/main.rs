@@ -1,0 +1,31 @@
+//! The API from the outside: the real service on a real port, with the mock providers, on both databases.
+//!
+//! One file per endpoint family, named like the files of `src/http` and `src/provider`. A test's name is the sentence
+//! it proves; it starts from a valid default and changes one thing.
+
+#[path = "../support/databases.rs"]
+#[macro_use]
+mod databases;
+#[path = "../support/postgres.rs"]
+mod postgres;
+mod support;
+
+mod accounts;
+mod bearer;
+mod command_line;
+mod database_outage;
+mod demo;
+mod docs;
+mod embedded;
+mod exchange;
+mod exchange_github;
+mod exchange_google;
+mod exchange_google_access_token;
+mod exchange_oidc;
+mod health;
+mod hostile_tokens;
+mod key_cache;
+mod log;
+mod provider_outage;
+mod settings;
+mod shutdown;

@@ -1,0 +1,6 @@
+//! The real service on a real port, a database of its own, the mock providers beside it, and a clock that can be set.
+
+pub mod app;
+pub mod process;
+
+pub use app::{Answer, SignedIn, TestApp};
