@@ -8,20 +8,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_cors::Cors;
+use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{HttpRequest, HttpServer};
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
-use crate::error::ApiError;
 use crate::http;
 use crate::metrics::Metrics;
-use crate::provider::Providers;
-use crate::provider::client::ProviderClient;
+use crate::openapi;
+use crate::provider::{ProviderClient, Providers};
 use crate::secret_file;
 use crate::settings::{CorsSettings, DatabaseSettings, Settings, SettingsError};
+use crate::state::AppState;
 use crate::token::{Keyring, Tokens};
 
 /// Connections waiting to be accepted; actix's own default.
@@ -73,35 +73,6 @@ pub enum StartError {
     Server(#[from] io::Error),
 }
 
-/// What handlers and extractors share.
-pub struct AppState {
-    pub(crate) settings: Settings,
-    pub(crate) db: Db,
-    pub(crate) tokens: Tokens,
-    pub(crate) providers: Providers,
-    pub(crate) clock: SharedClock,
-    pub(crate) metrics: Metrics,
-    stopping: AtomicBool,
-}
-
-impl AppState {
-    /// The state behind a request.
-    ///
-    /// # Errors
-    /// 500 when an embedding app uses an extractor without having mounted [`Tokenbooth::routes`].
-    pub(crate) fn of(request: &HttpRequest) -> Result<Data<Self>, ApiError> {
-        request.app_data::<Data<Self>>().cloned().ok_or_else(|| {
-            ApiError::internal(
-                "this App has no tokenbooth: call .configure(tokenbooth.routes()) on it",
-            )
-        })
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
-}
-
 /// The service without a server: its routes and extractors, for an actix-web app of one's own. Cheap to clone, one for
 /// all workers.
 #[derive(Clone)]
@@ -125,7 +96,7 @@ impl Tokenbooth {
     pub fn build_with_clock(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
         migrate_or_refuse(&settings.database)?;
         let metrics = Metrics::default();
-        let db = Db::connect(db_options(&settings.database), metrics.loader.clone())?;
+        let db = Db::connect(db_options(&settings.database), &metrics.loader)?;
         let client = provider_client(&settings, &metrics, &clock)?;
         let providers = Providers::new(&settings, &client, &clock);
         let tokens = tokens(&settings)?;
@@ -137,6 +108,7 @@ impl Tokenbooth {
             providers,
             clock,
             metrics,
+            openapi: openapi::document(),
             stopping,
         });
         Ok(Self { state })
@@ -365,7 +337,8 @@ pub(crate) fn provider_client(
 pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
     let secret = match &settings.token.secret {
         Some(secret) => secret.clone(),
-        None => secret_file::read_or_create(&settings.database.url)?,
+        None => secret_file::read_or_create(&settings.database.url)
+            .map_err(|(path, reason)| StartError::SecretFile { path, reason })?,
     };
     let keyring = Keyring::new(&secret, &settings.token.previous_secrets);
     let issuer = settings

@@ -8,6 +8,7 @@
 //! - [`account`]: the rules, from a proved identity to a user. [`token`]: our own JWT. [`provider`]: a provider's token
 //!   in, a proved identity out.
 //! - [`db`]: the only place that knows Diesel and that there are two databases.
+//! - [`user`]: the people, as everyone above knows them.
 //! - [`settings`], [`error`] (the one table of refusals), [`jws`] (the strict door for every signed token), [`clock`],
 //!   [`metrics`], [`telemetry`], [`openapi`].
 //! - [`mock`]: Google and GitHub on loopback, for the demo and for tests.
@@ -48,8 +49,10 @@ pub mod openapi;
 pub mod provider;
 mod secret_file;
 pub mod settings;
+mod state;
 pub mod telemetry;
 pub mod token;
+pub mod user;
 
-pub use app::{App, AppState, StartError, Stopper, Tokenbooth};
+pub use app::{App, StartError, Stopper, Tokenbooth};
 pub use http::{AdminUser, CurrentUser};

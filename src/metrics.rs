@@ -1,4 +1,4 @@
-//! Every metric of `/metrics`, declared in one place (Prometheus text format, `OpenMetrics` names).
+//! Every metric of `/metrics`, declared in one place (Prometheus text format, OpenMetrics names).
 
 use std::time::Duration;
 
@@ -9,10 +9,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-
-use crate::db::{Db, LoaderMetrics};
-use crate::provider::Providers;
-use crate::provider::client::ProviderLatency;
 
 /// A finished request. The route is its pattern: a path may hold anything a stranger typed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,6 +37,36 @@ pub struct ProviderLabels {
     pub provider: String,
     /// `ok`, `refused` or `outage`.
     pub outcome: &'static str,
+}
+
+/// The state of one provider's key cache.
+#[derive(Debug, Clone, Copy)]
+pub struct KeysGauge<'a> {
+    /// The provider's name.
+    pub provider: &'a str,
+    /// Usable keys.
+    pub keys: usize,
+    /// How old they are.
+    pub age: Duration,
+}
+
+/// The state of the database's pool.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolGauge {
+    /// Connections.
+    pub open: u32,
+    /// Those nobody uses.
+    pub idle: u32,
+}
+
+/// Seconds each provider takes to answer, by provider and outcome.
+pub type ProviderLatency = Family<ProviderLabels, Histogram, fn() -> Histogram>;
+
+/// What the user loader tells of itself.
+#[derive(Debug, Clone)]
+pub struct LoaderMetrics {
+    /// Requests in one round.
+    pub batch_size: Histogram,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -156,33 +182,33 @@ impl Metrics {
             .inc();
     }
 
-    /// All metrics as text; what is a state and no event is read now.
+    /// All metrics as text. What is a state and no event is handed in, as it is now.
     ///
     /// # Errors
     /// None in practice: writing to a `String` does not fail.
-    pub fn render(&self, providers: &Providers, db: &Db) -> Result<String, std::fmt::Error> {
+    pub fn render(
+        &self,
+        keys: &[KeysGauge<'_>],
+        pool: PoolGauge,
+    ) -> Result<String, std::fmt::Error> {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        for provider in providers.iter() {
-            let Some(status) = provider.keys() else {
-                continue;
-            };
+        for set in keys {
             let labels = KeysLabels {
-                provider: provider.name().to_owned(),
+                provider: set.provider.to_owned(),
             };
             self.keys
                 .get_or_create(&labels)
-                .set(number(status.keys as u64));
+                .set(number(set.keys as u64));
             self.keys_age
                 .get_or_create(&labels)
-                .set(number(status.age.unwrap_or_default().as_secs()));
+                .set(number(set.age.as_secs()));
         }
-        let (all, idle) = db.pool_state();
         self.pool
             .get_or_create(&PoolLabels { state: "open" })
-            .set(i64::from(all));
+            .set(i64::from(pool.open));
         self.pool
             .get_or_create(&PoolLabels { state: "idle" })
-            .set(i64::from(idle));
+            .set(i64::from(pool.idle));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

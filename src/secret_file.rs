@@ -10,14 +10,16 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::SecretString;
 
-use crate::app::StartError;
 use crate::db::DatabaseUrl;
 
 /// Bytes of randomness.
 const SECRET_BYTES: usize = 48;
 
 /// The secret in the file beside the database (in the working directory for PostgreSQL), made when it is not there.
-pub(crate) fn read_or_create(url: &DatabaseUrl) -> Result<SecretString, StartError> {
+///
+/// # Errors
+/// The file's path and the system's reason.
+pub(crate) fn read_or_create(url: &DatabaseUrl) -> Result<SecretString, (PathBuf, io::Error)> {
     let path = match url.file() {
         Some(file) => {
             let mut name = file.file_name().unwrap_or_default().to_owned();
@@ -26,23 +28,18 @@ pub(crate) fn read_or_create(url: &DatabaseUrl) -> Result<SecretString, StartErr
         }
         None => PathBuf::from("tokenbooth.secret"),
     };
-    let failed = |reason| StartError::SecretFile {
-        path: path.clone(),
-        reason,
-    };
-    match read(&path).map_err(failed)? {
-        Some(secret) => Ok(secret),
-        None => {
-            create(&path).map_err(failed)?;
-            log::warn!(
-                "token.secret is not set: one was made for development and kept in {}",
-                path.display()
-            );
-            read(&path)
-                .map_err(failed)?
-                .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
-        }
+    let failed = |reason| (path.clone(), reason);
+    if let Some(secret) = read(&path).map_err(failed)? {
+        return Ok(secret);
     }
+    create(&path).map_err(failed)?;
+    log::warn!(
+        "token.secret is not set: one was made for development and kept in {}",
+        path.display()
+    );
+    read(&path)
+        .map_err(failed)?
+        .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }
 
 fn read(path: &Path) -> io::Result<Option<SecretString>> {

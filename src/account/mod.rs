@@ -3,15 +3,13 @@
 //! Known identity: its user. Unknown: a new user; or, only with `accounts.link_verified_email`, the one user with the
 //! same verified e-mail.
 
-mod user;
-
 use uuid::Uuid;
 
-pub use self::user::{Identity, User, UserId};
 use crate::clock::Timestamp;
 use crate::db::{self, Db, DbConn, DbError, identities, users};
 use crate::provider::VerifiedIdentity;
 use crate::settings::AccountsSettings;
+use crate::user::{Identity, User, UserId};
 
 /// A sign-in that changes nothing else writes its time at most this often, in seconds.
 const LAST_LOGIN_GRANULARITY: i64 = 60 * 60;

@@ -22,11 +22,11 @@ struct Findings {
 }
 
 impl Findings {
-    fn good(&self, what: &str, text: &str) -> io::Result<()> {
+    fn good(what: &str, text: &str) -> io::Result<()> {
         writeln!(io::stdout(), "ok       {what}: {text}")
     }
 
-    fn warn(&self, what: &str, text: &str) -> io::Result<()> {
+    fn warn(what: &str, text: &str) -> io::Result<()> {
         writeln!(io::stdout(), "warning  {what}: {text}")
     }
 
@@ -41,7 +41,7 @@ pub(super) async fn run() -> Result<(), CommandError> {
     match settings() {
         Err(error) => findings.bad("settings", &error.to_string())?,
         Ok(settings) => {
-            check_settings(&mut findings, &settings)?;
+            check_settings(&settings)?;
             check_database(&mut findings, &settings)?;
             check_providers(&mut findings, &settings).await?;
         }
@@ -52,8 +52,8 @@ pub(super) async fn run() -> Result<(), CommandError> {
     }
 }
 
-fn check_settings(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {
-    findings.good(
+fn check_settings(settings: &Settings) -> Result<(), CommandError> {
+    Findings::good(
         "settings",
         &format!("complete for {}", settings.environment),
     )?;
@@ -62,7 +62,7 @@ fn check_settings(findings: &mut Findings, settings: &Settings) -> Result<(), Co
     }
     if settings.server.public_url.is_none() {
         let text = "it is made from host and port; set it, since all replicas and their clients must agree on it";
-        findings.warn("server.public_url", text)?;
+        Findings::warn("server.public_url", text)?;
     }
     Ok(())
 }
@@ -73,7 +73,7 @@ fn check_database(findings: &mut Findings, settings: &Settings) -> Result<(), Co
     if let Some(file) = settings.database.url.file()
         && !file.exists()
     {
-        return Ok(findings.good(
+        return Ok(Findings::good(
             "database",
             "SQLite, the file will be made at the first start",
         )?);
@@ -84,10 +84,10 @@ fn check_database(findings: &mut Findings, settings: &Settings) -> Result<(), Co
             &format!("{error}. Check database.url and that the database runs"),
         )?,
         Ok(pending) if pending.is_empty() => {
-            findings.good("database", &format!("{backend}, schema up to date"))?
+            Findings::good("database", &format!("{backend}, schema up to date"))?;
         }
         Ok(pending) if settings.database.migrate_on_start => {
-            findings.good(
+            Findings::good(
                 "database",
                 &format!(
                     "{backend}, {} migrations will run at the next start",
@@ -112,7 +112,7 @@ async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result
     if settings.providers.is_empty() {
         let text =
             "none is configured, nobody can sign in: set providers.google.client_ids, for example";
-        return Ok(findings.warn("providers", text)?);
+        return Ok(Findings::warn("providers", text)?);
     }
     let clock: SharedClock = Arc::new(SystemClock);
     let client = app::provider_client(settings, &Metrics::default(), &clock)?;
@@ -123,7 +123,7 @@ async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result
         match provider.check().await {
             Ok(text) => {
                 reached = true;
-                findings.good(&name, &format!("reachable, {text}"))?;
+                Findings::good(&name, &format!("reachable, {text}"))?;
             }
             Err(outage) => findings.bad(
                 &name,
@@ -142,7 +142,7 @@ async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result
             ),
         )?;
     } else if reached {
-        findings.good(
+        Findings::good(
             "clock",
             &format!("within {TOLERATED_CLOCK_DIFFERENCE} s of the providers'"),
         )?;

@@ -13,7 +13,7 @@ use crate::app::{App, StartError};
 use crate::clock::SystemClock;
 use crate::metrics::Metrics;
 use crate::mock::{GithubUser, MockProviders, Person};
-use crate::provider::client::ProviderClient;
+use crate::provider::ProviderClient;
 use crate::settings::Sources;
 use crate::telemetry;
 
@@ -113,7 +113,7 @@ async fn tour(out: &mut impl Write, base: &str, mock: &MockProviders) -> Result<
             ),
         )?;
         expect(status, 200, &answer)?;
-        jwt = text(&answer["access_token"]).to_owned();
+        text(&answer["access_token"]).clone_into(&mut jwt);
     }
     let (status, me) = send(
         &client,

@@ -37,7 +37,7 @@ pub(super) async fn run(settings: Settings, token: Option<String>) -> Result<(),
     } else {
         Err("it is no JWT".to_owned())
     };
-    let mut accepted = verdict(&mut out, "as our access token", own)?;
+    let mut accepted = verdict(&mut out, "as our access token", &own)?;
 
     let clock: SharedClock = Arc::new(SystemClock);
     let client = app::provider_client(&settings, &Metrics::default(), &clock)?;
@@ -57,18 +57,16 @@ pub(super) async fn run(settings: Settings, token: Option<String>) -> Result<(),
             nonce: None,
         };
         let result = providers.verify(provider.as_ref(), &credential).await;
-        let result = result.map(|identity| {
-            format!(
-                "it proves {} of {}",
-                identity.provider_id, identity.provider
-            )
-        });
+        let result = result
+            .map_err(|refusal| refusal.to_string())
+            .map(|identity| {
+                format!(
+                    "it proves {} of {}",
+                    identity.provider_id, identity.provider
+                )
+            });
         let door = format!("at POST /auth/{}", provider.name());
-        accepted |= verdict(
-            &mut out,
-            &door,
-            result.map_err(|refusal| refusal.to_string()),
-        )?;
+        accepted |= verdict(&mut out, &door, &result)?;
     }
     if providers.iter().next().is_none() {
         writeln!(
@@ -169,9 +167,9 @@ fn user_accepts(settings: &Settings, claims: VerifiedClaims) -> Result<String, S
 fn verdict(
     out: &mut impl Write,
     door: &str,
-    result: Result<String, String>,
+    result: &Result<String, String>,
 ) -> Result<bool, CommandError> {
-    match &result {
+    match result {
         Ok(text) => writeln!(out, "accepted {door}: {text}")?,
         Err(text) => writeln!(out, "refused  {door}: {text}")?,
     }

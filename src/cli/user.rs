@@ -7,10 +7,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::CommandError;
-use crate::account::{Identity, User, UserId};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, DbConn, identities, users};
 use crate::settings::Settings;
+use crate::user::{Identity, User, UserId};
 
 /// Users fetched at a time.
 const PAGE: i64 = 500;

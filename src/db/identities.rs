@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::schema::{identities, users};
 use super::users::{UserRow, parse_id};
 use super::{DbConn, DbError};
-use crate::account::{Identity, User, UserId};
 use crate::clock::Timestamp;
+use crate::user::{Identity, User, UserId};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = identities)]

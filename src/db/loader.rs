@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
 use super::connection::connect;
 use super::{DatabaseUrl, DbConn, DbError, DbOptions, stopped, users};
-use crate::account::{User, UserId};
+use crate::metrics::LoaderMetrics;
+use crate::user::{User, UserId};
 
 /// Requests that may wait; more are answered 503, which is better than memory that grows.
 const QUEUE: usize = 4096;
@@ -34,20 +34,13 @@ struct Waiting {
     answer: oneshot::Sender<Answer>,
 }
 
-/// What the loader tells of itself.
-#[derive(Debug, Clone)]
-pub struct LoaderMetrics {
-    /// Requests in one round.
-    pub batch_size: Histogram,
-}
-
 /// The queue's entrance. Its threads end when it is dropped.
 pub(super) struct UserLoader {
     queue: mpsc::Sender<Waiting>,
 }
 
 impl UserLoader {
-    pub(super) fn start(options: &DbOptions, metrics: LoaderMetrics) -> Result<Self, DbError> {
+    pub(super) fn start(options: &DbOptions, metrics: &LoaderMetrics) -> Result<Self, DbError> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
         let threads = match options.url {
@@ -95,7 +88,9 @@ struct Worker {
 impl Worker {
     fn run(&mut self, waiting: &Mutex<mpsc::Receiver<Waiting>>) {
         while let Some(batch) = next_batch(waiting) {
-            self.metrics.batch_size.observe(batch.len() as f64);
+            self.metrics
+                .batch_size
+                .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
             let ids: Vec<UserId> = batch.iter().map(|waiting| waiting.id).collect();
             match self.load(&ids) {
                 Ok(found) => batch.into_iter().for_each(|Waiting { id, answer }| {
@@ -120,12 +115,11 @@ impl Worker {
     }
 
     fn query(&mut self, ids: &[UserId]) -> Result<HashMap<UserId, User>, DbError> {
-        let conn = match &mut self.conn {
-            Some(conn) => conn,
-            None => {
-                let conn = self.reconnect()?;
-                self.conn.insert(conn)
-            }
+        let conn = if let Some(conn) = &mut self.conn {
+            conn
+        } else {
+            let conn = self.reconnect()?;
+            self.conn.insert(conn)
         };
         let result = match conn {
             DbConn::Postgres(_) => users::find_all(conn, ids),

@@ -23,10 +23,10 @@ use tokio::time::timeout;
 use self::connection::ConnectionManager;
 pub use self::connection::DbConn;
 pub use self::connection::connect;
-pub use self::loader::LoaderMetrics;
 use self::loader::UserLoader;
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
-use crate::account::{User, UserId};
+use crate::metrics::{LoaderMetrics, PoolGauge};
+use crate::user::{User, UserId};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -89,7 +89,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError::Unavailable`] with the driver's reason.
-    pub fn connect(options: DbOptions, metrics: LoaderMetrics) -> Result<Self, DbError> {
+    pub fn connect(options: DbOptions, metrics: &LoaderMetrics) -> Result<Self, DbError> {
         drop(connect(&options.url)?);
         let pool = r2d2::Pool::builder()
             .max_size(options.pool_size)
@@ -159,11 +159,13 @@ impl Db {
         self.run(|conn| Ok(conn.batch_execute("SELECT 1")?)).await
     }
 
-    /// Connections of the pool: (all, idle).
-    #[must_use]
-    pub fn pool_state(&self) -> (u32, u32) {
+    /// How full the pool is.
+    pub fn pool_state(&self) -> PoolGauge {
         let state = self.pool.state();
-        (state.connections, state.idle_connections)
+        PoolGauge {
+            open: state.connections,
+            idle: state.idle_connections,
+        }
     }
 }
 
@@ -190,7 +192,7 @@ pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
         }
         match run_pending(&mut conn) {
             Err(_) if attempt < ATTEMPTS => {
-                std::thread::sleep(Duration::from_millis(50 << attempt))
+                std::thread::sleep(Duration::from_millis(50 << attempt));
             }
             result => return result,
         }

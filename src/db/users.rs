@@ -4,8 +4,8 @@ use diesel::prelude::*;
 
 use super::schema::users;
 use super::{DbConn, DbError};
-use crate::account::{User, UserId};
 use crate::clock::Timestamp;
+use crate::user::{User, UserId};
 
 /// A row as it is stored. The columns named here are the ones read, so `password_hash` never leaves the database by
 /// accident.

@@ -8,10 +8,10 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
-use crate::account::User;
-use crate::app::AppState;
 use crate::error::{ApiError, Code};
+use crate::state::AppState;
 use crate::token::VerifiedClaims;
+use crate::user::User;
 
 /// The user who sent this request. Taking it as an argument *is* the login check: without a good token the handler is
 /// not called, and the answer is 401 (RFC 6750).

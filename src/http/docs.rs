@@ -5,19 +5,16 @@ use std::sync::{Arc, LazyLock};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::web::Path;
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use utoipa_swagger_ui::Config;
 
 use crate::error::{ApiError, Code};
-use crate::openapi;
+use crate::state::AppState;
 
 /// Swagger UI sets styles from script, so its page alone may have them inline.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-
-/// The document does not change while the process runs.
-static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::document);
 
 /// Relative, so that it holds wherever the routes are mounted. The validator badge would ask a server on the internet.
 static SWAGGER_UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
@@ -34,10 +31,10 @@ static SWAGGER_UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 /// This document
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi_document", tag = "operations",
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")))]
-pub(crate) async fn openapi_document() -> HttpResponse {
+pub(crate) async fn openapi_document(state: Data<AppState>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(DOCUMENT.as_str())
+        .body(state.openapi.clone())
 }
 
 /// The page's files are found relative to it, so its URL must end with a slash.

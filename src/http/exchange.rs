@@ -9,11 +9,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
-use crate::account::{self, SignIn, User};
-use crate::app::AppState;
+use crate::account::{self, SignIn};
 use crate::error::{ApiError, Code, Problem};
 use crate::provider::Provider;
+use crate::state::AppState;
 use crate::token::IssuedToken;
+use crate::user::User;
 
 /// Our token and whom it is for (RFC 6749 §5.1, with the user beside it).
 #[derive(Debug, Serialize, ToSchema)]

@@ -8,8 +8,9 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::AppState;
 use crate::error::ApiError;
+use crate::metrics::KeysGauge;
+use crate::state::AppState;
 
 /// Whether requests should be sent here, and what is behind the answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -89,11 +90,23 @@ pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "operations",
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text")))]
 pub(crate) async fn metrics(state: Data<AppState>) -> Result<HttpResponse, ApiError> {
+    let keys: Vec<KeysGauge<'_>> = state
+        .providers
+        .iter()
+        .filter_map(|provider| {
+            let status = provider.keys()?;
+            let age = status.age.unwrap_or_default();
+            Some(KeysGauge {
+                provider: provider.name(),
+                keys: status.keys,
+                age,
+            })
+        })
+        .collect();
     let text = state
         .metrics
-        .render(&state.providers, &state.db)
+        .render(&keys, state.db.pool_state())
         .map_err(ApiError::internal)?;
-    Ok(HttpResponse::Ok()
-        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-        .body(text))
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(HttpResponse::Ok().content_type(content_type).body(text))
 }

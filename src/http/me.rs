@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::CurrentUser;
-use crate::account::User;
 use crate::clock::Timestamp;
 use crate::error::Problem;
+use crate::user::User;
 
 /// A user as the user sees it.
 #[derive(Debug, Serialize, ToSchema)]

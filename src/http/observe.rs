@@ -15,9 +15,9 @@ use actix_web::web::Data;
 use uuid::Uuid;
 
 use super::peer::client_address;
-use crate::app::AppState;
 use crate::error::RefusalNote;
 use crate::metrics::RequestLabels;
+use crate::state::AppState;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::server::World;
+use super::world::World;
 use super::{Endpoint, Fault, GithubGrant, Grant, Issuer, MockError};
 
 /// `GET|POST /mock/{google|oidc}/id_token`; the body, if any, is laid over the claims.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use serde::Deserialize;
 
-use super::mint::random_base62;
+use super::values::random_base62;
 use super::{GithubUser, lock};
 
 /// The application under test.

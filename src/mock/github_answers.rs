@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::GithubUser;
 use super::github::{GithubApp, GithubGrant};
-use super::mint::{lay_over, sha256_hex, unix_now};
+use super::values::{lay_over, sha256_hex, unix_now};
 
 const DOCS: &str = "https://docs.github.com/rest";
 /// Anchors below [`DOCS`] that GitHub's errors point to.

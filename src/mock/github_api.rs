@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::github::{CLIENT_ID, CLIENT_SECRET, Github, GithubApp, GithubGrant};
 use super::github_answers as answers;
-use super::server::World;
+use super::world::World;
 
 const DEFAULT_PER_PAGE: usize = 30;
 const MAX_PER_PAGE: usize = 100;
@@ -25,7 +25,7 @@ pub(super) async fn front_door(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let user_agent = request.headers().get(header::USER_AGENT);
-    if user_agent.is_none_or(|value| value.is_empty()) {
+    if user_agent.is_none_or(header::HeaderValue::is_empty) {
         return Ok(request.into_response(answers::no_user_agent()));
     }
     if world.github.locked_out() {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::grant::Issued;
 use super::issuer::Profile;
 use super::keys::KeyOwner;
-use super::mint::{lay_over, unix_now};
+use super::values::{lay_over, unix_now};
 use super::{Issuer, MockError};
 
 /// The web client of the application under test: `aud` of every token unless set otherwise.

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::mint::{random_base62, unix_now};
+use super::values::{random_base62, unix_now};
 use super::{Person, google, lock};
 
 /// Lifetime of ID tokens and access tokens in seconds, as at Google.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::grant::{AccessTokens, Issued, LIFETIME};
 use super::keys::KeyOwner;
-use super::mint::{lay_over, unix_now};
+use super::values::{lay_over, unix_now};
 use super::{Grant, KeySet, MockError, Person, Signature, compact, lock};
 
 /// What tells one issuer from another.
@@ -128,7 +128,7 @@ pub(super) async fn jwks(issuer: web::Data<Issuer>) -> HttpResponse {
 
 /// The person behind a bearer token (OpenID Connect Core §5.3). The refusal's body is Google's.
 pub(super) async fn userinfo(issuer: web::Data<Issuer>, request: HttpRequest) -> HttpResponse {
-    let Some(issued) = bearer(&request).and_then(|token| issuer.find(token)) else {
+    let Some(found) = bearer(&request).and_then(|token| issuer.find(token)) else {
         let challenge = format!(r#"Bearer realm="{}", error="invalid_token""#, issuer.realm);
         return HttpResponse::Unauthorized()
             .insert_header((header::WWW_AUTHENTICATE, challenge))
@@ -137,8 +137,8 @@ pub(super) async fn userinfo(issuer: web::Data<Issuer>, request: HttpRequest) ->
             );
     };
     let mut members = Map::new();
-    lay_over(&mut members, issued.grant.person.claims());
-    lay_over(&mut members, issued.grant.userinfo);
+    lay_over(&mut members, found.grant.person.claims());
+    lay_over(&mut members, found.grant.userinfo);
     HttpResponse::Ok().json(members)
 }
 

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::SigningKey;
-use super::keys::base64url;
-use super::mint::random_bytes;
+use super::values::base64url;
+use super::values::random_bytes;
 
 /// A symmetric key (`kty: oct`), which has no business in a public set.
 pub fn oct() -> Value {

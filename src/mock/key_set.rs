@@ -58,6 +58,9 @@ impl KeySet {
     }
 
     /// Makes the issuer's next RSA key, which is neither published nor used yet.
+    ///
+    /// # Errors
+    /// [`MockError::Key`] when the cryptographic library makes none.
     pub fn next(&self) -> Result<SigningKey, MockError> {
         let index = {
             let mut state = self.state();
@@ -75,6 +78,9 @@ impl KeySet {
     }
 
     /// Rotates as providers do: a new key is published and signs, the old ones stay published.
+    ///
+    /// # Errors
+    /// [`MockError::Key`] when the cryptographic library makes none.
     pub fn rotate(&self) -> Result<SigningKey, MockError> {
         let key = self.next()?;
         self.use_key(&key);
@@ -82,6 +88,9 @@ impl KeySet {
     }
 
     /// Rotates and withdraws all older keys at once.
+    ///
+    /// # Errors
+    /// [`MockError::Key`] when the cryptographic library makes none.
     pub fn replace(&self) -> Result<SigningKey, MockError> {
         let key = self.rotate()?;
         self.publish_only(vec![key.jwk()]);

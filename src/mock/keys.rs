@@ -16,9 +16,10 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::values::{base64url, sha256_hex};
 use super::{MockError, lock};
 
 type RsaKeys = HashMap<(KeyOwner, usize), Arc<RsaKeyPair>>;
@@ -54,11 +55,17 @@ impl fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// An RSA key that no issuer of the mock publishes: what a forger signs with.
+    ///
+    /// # Errors
+    /// [`MockError::Key`] when the cryptographic library makes none.
     pub fn foreign() -> Result<Self, MockError> {
         Self::rsa(KeyOwner::Nobody, 0)
     }
 
     /// A fresh P-256 key for ES256.
+    ///
+    /// # Errors
+    /// [`MockError::Key`] when the cryptographic library makes none.
     pub fn es256() -> Result<Self, MockError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map_err(|_unspecified| MockError::Key)?;
@@ -152,7 +159,7 @@ impl SigningKey {
         }
     }
 
-    /// The public key as SubjectPublicKeyInfo (RFC 5280), in DER.
+    /// The public key as `SubjectPublicKeyInfo` (RFC 5280), in DER.
     pub fn public_der(&self) -> Vec<u8> {
         let der: Result<PublicKeyX509Der<'_>, _> = match &self.private {
             Private::Rsa(pair) => pair.public_key().as_der(),
@@ -163,7 +170,7 @@ impl SigningKey {
 
     /// The same in PEM (`BEGIN PUBLIC KEY`): the classic HMAC secret of an algorithm confusion.
     pub fn public_pem(&self) -> String {
-        let text = STANDARD.encode(self.public_der());
+        let text = BASE64_STANDARD.encode(self.public_der());
         let lines: Vec<_> = text
             .as_bytes()
             .chunks(64)
@@ -176,12 +183,8 @@ impl SigningKey {
     }
 }
 
-pub(super) fn base64url(bytes: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
 fn kid_of(public: &[u8]) -> String {
-    let mut kid = super::mint::sha256_hex(public);
+    let mut kid = sha256_hex(public);
     kid.truncate(40);
     kid
 }

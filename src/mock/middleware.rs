@@ -11,7 +11,7 @@ use actix_web::http::header::{self, ContentType};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, rt, web};
 
-use super::server::World;
+use super::world::World;
 use super::{Endpoint, Fault, distort, github_answers};
 
 /// The controls of the mock itself live here and are neither counted nor disturbed.

@@ -3,14 +3,10 @@
 //! The raw door ([`compact`]) signs what it is given, JSON or not, so that a test can send
 //! duplicate members, a lying `alg`, or a signature made with the wrong kind of key.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use aws_lc_rs::{digest, hmac};
-use serde_json::{Map, Value};
-use uuid::Uuid;
+use aws_lc_rs::hmac;
 
 use super::SigningKey;
-use super::keys::base64url;
+use super::values::base64url;
 
 /// What goes into the third part of a JWS.
 #[derive(Debug, Clone, Copy)]
@@ -50,55 +46,4 @@ pub fn compact(
         Signature::Empty => Vec::new(),
     };
     format!("{signed}.{}", base64url(signature))
-}
-
-/// Lays `changes` over `members`: a value replaces, `null` removes, anything but an object changes
-/// nothing.
-pub(super) fn lay_over(members: &mut Map<String, Value>, changes: Value) {
-    let Value::Object(changes) = changes else {
-        return;
-    };
-    for (name, value) in changes {
-        match value {
-            Value::Null => members.remove(&name),
-            value => members.insert(name, value),
-        };
-    }
-}
-
-/// Seconds since 1970: the one place where the mock reads the clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the mock stands on its own, without the crate's `Clock`"
-)]
-pub(super) fn unix_now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map(|age| age.as_secs() as i64)
-        .unwrap_or_default()
-}
-
-pub(super) fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
-    digest::digest(&digest::SHA256, bytes.as_ref())
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-/// Bytes unlike any before; taken from UUIDs since those cannot fail.
-pub(super) fn random_bytes(len: usize) -> Vec<u8> {
-    std::iter::repeat_with(|| Uuid::new_v4().into_bytes())
-        .flatten()
-        .take(len)
-        .collect()
-}
-
-/// Random text in the alphabet of GitHub's and Google's opaque tokens.
-pub(super) fn random_base62(len: usize) -> String {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    random_bytes(len)
-        .into_iter()
-        .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))
-        .collect()
 }

@@ -34,6 +34,8 @@ mod mint;
 pub mod oidc;
 mod person;
 mod server;
+mod values;
+mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,11 +75,17 @@ pub enum MockError {
 
 impl MockProviders {
     /// Starts a mock on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`MockError::Production`], or why there is no port.
     pub async fn start() -> Result<Self, MockError> {
         Self::start_on((Ipv4Addr::LOCALHOST, 0).into()).await
     }
 
     /// Starts a mock on a given address, which should be a loopback one.
+    ///
+    /// # Errors
+    /// [`MockError::Production`], or why there is no port.
     pub async fn start_on(address: SocketAddr) -> Result<Self, MockError> {
         refuse_production(std::env::var("TOKENBOOTH_ENV").ok().as_deref())?;
         Ok(Self {
@@ -169,7 +177,7 @@ impl MockProviders {
         self.world().journal.forget();
     }
 
-    fn world(&self) -> &server::World {
+    fn world(&self) -> &world::World {
         &self.running.world
     }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::mint::sha256_hex;
+use super::values::sha256_hex;
 
 /// A person as Google and other OpenID Connect issuers describe one (OpenID Connect Core §5.1).
 ///

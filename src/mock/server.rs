@@ -9,33 +9,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, rt, web};
 use tokio::sync::oneshot;
 
-use super::faults::Faults;
-use super::journal::Journal;
-use super::{Github, Issuer, MockError, control, github_api, google, issuer, middleware, oidc};
-
-/// All that one mock knows. Nothing of it is shared with another mock in the process.
-pub(super) struct World {
-    pub(super) base_url: String,
-    pub(super) google: Arc<Issuer>,
-    pub(super) oidc: Arc<Issuer>,
-    pub(super) github: Github,
-    pub(super) faults: Faults,
-    pub(super) journal: Journal,
-}
-
-impl World {
-    fn new(address: SocketAddr) -> Result<Self, MockError> {
-        let base_url = format!("http://{address}");
-        Ok(Self {
-            google: Arc::new(google::issuer(&base_url)?),
-            oidc: Arc::new(oidc::issuer(&base_url)?),
-            github: Github::default(),
-            faults: Faults::default(),
-            journal: Journal::default(),
-            base_url,
-        })
-    }
-}
+use super::world::World;
+use super::{MockError, control, github_api, google, issuer, middleware};
 
 /// A running mock: its world, and the means to stop it.
 pub(super) struct Running {
@@ -161,10 +136,10 @@ fn launch(address: SocketAddr) -> Result<(Arc<World>, actix_web::dev::Server), M
     let listener = TcpListener::bind(address).map_err(MockError::Start)?;
     let address = listener.local_addr().map_err(MockError::Start)?;
     let world = Arc::new(World::new(address)?);
-    let served = world.clone();
+    let known = world.clone();
     let server = HttpServer::new(move || {
         App::new()
-            .configure(|app| routes(app, &served))
+            .configure(|app| routes(app, &known))
             .wrap(from_fn(middleware::observe))
     })
     .workers(1)

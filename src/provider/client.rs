@@ -5,23 +5,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::Outage;
 use crate::clock::{SharedClock, Timestamp};
-use crate::metrics::ProviderLabels;
+use crate::metrics::{ProviderLabels, ProviderLatency};
 
 /// Longest answer that is read, in bytes. Microsoft's key set, the largest known, has 30 KiB.
 const MAX_BODY_BYTES: usize = 512 * 1024;
 /// GitHub refuses requests without one (403).
 const USER_AGENT: &str = concat!("tokenbooth/", env!("CARGO_PKG_VERSION"));
-
-/// Seconds each provider takes to answer, by provider and outcome.
-pub type ProviderLatency = Family<ProviderLabels, Histogram, fn() -> Histogram>;
 
 /// Sends requests to providers. Cheap to clone.
 #[derive(Clone)]
@@ -80,13 +75,11 @@ impl ProviderClient {
     }
 
     /// A request to be finished and then [`sent`](Self::send).
-    #[must_use]
     pub fn get(&self, url: &str) -> RequestBuilder {
         self.http.get(url)
     }
 
     /// As [`get`](Self::get), with `POST`.
-    #[must_use]
     pub fn post(&self, url: &str) -> RequestBuilder {
         self.http.post(url)
     }

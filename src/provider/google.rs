@@ -1,4 +1,4 @@
-//! Google: ID tokens as any `OpenID` Connect issuer, and access tokens by asking Google whose they are.
+//! Google: ID tokens as any OpenID Connect issuer, and access tokens by asking Google whose they are.
 //!
 //! Sources: <https://developers.google.com/identity/openid-connect/openid-connect#validatinganidtoken>, and for access
 //! tokens the `tokeninfo` and `userinfo` endpoints.
@@ -42,7 +42,7 @@ struct TokenInfo {
     expires_in: Option<Value>,
 }
 
-/// `OpenID` Connect Core §5.3.2.
+/// OpenID Connect Core §5.3.2.
 #[derive(Deserialize)]
 struct UserInfo {
     sub: String,

@@ -8,7 +8,7 @@ const MAX_NAME_CHARACTERS: usize = 200;
 /// RFC 5321 §4.5.3.1: 64 + "@" + 255. A longer address is none.
 const MAX_EMAIL_BYTES: usize = 320;
 const MAX_AVATAR_URL_BYTES: usize = 2048;
-/// `OpenID` Connect Core §2: `sub` has at most 255 ASCII characters.
+/// OpenID Connect Core §2: `sub` has at most 255 ASCII characters.
 const MAX_SUBJECT_BYTES: usize = 255;
 
 /// An identity that a provider has proved to us.

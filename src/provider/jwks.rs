@@ -23,17 +23,17 @@ use crate::jws::VerificationKey;
 use crate::settings::JwksSettings;
 
 /// Used when the provider sends no `max-age`.
-const DEFAULT_MAX_AGE: Duration = Duration::from_secs(60 * 60);
+const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
 /// No set is kept longer without asking, whatever the provider says.
-const LONGEST_MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_MAX_AGE: Duration = Duration::from_hours(24);
 /// Endpoints change once in years; asking again with every key set would double the requests.
-const DISCOVERY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+const DISCOVERY_LIFE: Duration = Duration::from_hours(24);
 /// The first pause after a failure while there are no keys at all; it doubles up to `jwks.cooldown`.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// NIST SP 800-131A: shorter RSA keys are not for signatures. Longer ones than the other bound are a denial of service.
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// The discovery document (`OpenID` Connect Discovery §3), as far as we use it.
+/// The discovery document (OpenID Connect Discovery §3), as far as we use it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Discovery {
     /// The issuer's name for itself.

@@ -3,11 +3,11 @@
 //! To add one: an OpenID Connect issuer is only a block of settings. Any other gets a file beside `github.rs` with an
 //! implementation of [`Provider`], a line in [`Providers::new`], and a test beside `tests/api/exchange_github.rs`.
 
-pub mod client;
+mod client;
 mod github;
 mod google;
 mod identity;
-pub mod jwks;
+mod jwks;
 mod oidc;
 mod outage;
 
@@ -18,11 +18,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use self::client::ProviderClient;
+pub use self::client::ProviderClient;
 use self::github::Github;
 use self::google::Google;
 pub use self::identity::VerifiedIdentity;
-use self::jwks::KeysStatus;
+pub use self::jwks::KeysStatus;
 use self::oidc::OpenIdProvider;
 pub use self::outage::{Outage, OutageKind};
 use crate::clock::SharedClock;
@@ -31,9 +31,9 @@ use crate::settings::Settings;
 /// What a client can prove itself with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
-    /// A signed `OpenID` Connect ID token.
+    /// A signed OpenID Connect ID token.
     IdToken,
-    /// An opaque `OAuth` 2.0 access token.
+    /// An opaque OAuth 2.0 access token.
     AccessToken,
 }
 

@@ -1,5 +1,5 @@
-//! Any `OpenID` Connect issuer: an ID token proves itself by signature, issuer, audience, time and nonce
-//! (`OpenID` Connect Core §3.1.3.7). Google's ID tokens go the same way.
+//! Any OpenID Connect issuer: an ID token proves itself by signature, issuer, audience, time and nonce
+//! (OpenID Connect Core §3.1.3.7). Google's ID tokens go the same way.
 
 use async_trait::async_trait;
 use aws_lc_rs::digest;
@@ -23,7 +23,7 @@ const MAX_ID_TOKEN_BYTES: usize = 16 * 1024;
 const LEEWAY: i64 = 60;
 /// The longest life of an ID token that is believed, in seconds: Apple's day is the longest known.
 const MAX_LIFE: i64 = 24 * 60 * 60 + LEEWAY;
-/// Where a discovery document is, seen from its issuer (`OpenID` Connect Discovery §4).
+/// Where a discovery document is, seen from its issuer (OpenID Connect Discovery §4).
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
 /// The rules for one issuer's ID tokens.
@@ -245,12 +245,11 @@ impl IdTokens {
 
 fn nonce_forms(nonce: &str) -> [String; 3] {
     let hash = digest::digest(&digest::SHA256, nonce.as_bytes());
-    let hex = hash
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    [nonce.to_owned(), hex, BASE64_URL_SAFE_NO_PAD.encode(hash)]
+    [
+        nonce.to_owned(),
+        hex::encode(hash),
+        BASE64_URL_SAFE_NO_PAD.encode(hash),
+    ]
 }
 
 fn check_time(claims: &IdTokenClaims, now: Timestamp) -> Result<(), Refusal> {
@@ -278,6 +277,7 @@ fn check_time(claims: &IdTokenClaims, now: Timestamp) -> Result<(), Refusal> {
     Ok(())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn invalid(error: JwsError) -> Refusal {
     Refusal::InvalidToken(error.to_string())
 }

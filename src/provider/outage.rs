@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Seconds a client is asked to wait when the provider named none.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The longest wait of the provider's that is passed on.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
 /// What kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,20 +26,15 @@ const RESERVED_PROVIDER_NAMES: [&str; 5] =
     ["password", "refresh", "logout", "logout-all", "verify"];
 
 /// `TOKENBOOTH_ENV`: which overlay is laid over the defaults.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Environment {
     /// Also when the variable is not set. A missing secret is made.
+    #[default]
     Development,
     /// Nothing is made up, and no mock starts.
     Production,
     /// Any other name: its overlay must be a file in `config/`.
     Other(String),
-}
-
-impl Default for Environment {
-    fn default() -> Self {
-        Self::Development
-    }
 }
 
 impl fmt::Display for Environment {

@@ -74,10 +74,5 @@ impl fmt::Debug for Keyring {
 fn key_id(secret: &SecretString) -> String {
     let labelled = [b"tokenbooth kid\0", secret.expose_secret().as_bytes()].concat();
     let digest = digest::digest(&digest::SHA256, &labelled);
-    digest
-        .as_ref()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(digest.as_ref().get(..8).unwrap_or_default())
 }

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 pub use self::claims::Claims;
 pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
-use crate::account::{User, UserId};
 use crate::clock::Timestamp;
 use crate::jws::{self, JwsError, Quoted, UnverifiedJws};
+use crate::user::{User, UserId};
 
 /// Longest access token that is looked at, in bytes. Ours has about 400.
 pub const MAX_ACCESS_TOKEN_BYTES: usize = 8 * 1024;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 
-/// A user's internal id, a `UUIDv7`: unguessable enough, and in order of creation.
+/// A user's internal id, a UUIDv7: unguessable enough, and in order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UserId(Uuid);
 
@@ -71,7 +71,7 @@ pub struct User {
 /// A row of `identities`: one way in, proved by one provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Its own id, a `UUIDv7`.
+    /// Its own id, a UUIDv7.
     pub id: Uuid,
     /// Whom it lets in.
     pub user_id: UserId,

@@ -1,0 +1,46 @@
+//! What handlers and extractors share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpRequest;
+use actix_web::web::Data;
+
+use crate::clock::SharedClock;
+use crate::db::Db;
+use crate::error::ApiError;
+use crate::metrics::Metrics;
+use crate::provider::Providers;
+use crate::settings::Settings;
+use crate::token::Tokens;
+
+/// One for all workers, made by [`crate::Tokenbooth`].
+pub(crate) struct AppState {
+    pub(crate) settings: Settings,
+    pub(crate) db: Db,
+    pub(crate) tokens: Tokens,
+    pub(crate) providers: Providers,
+    pub(crate) clock: SharedClock,
+    pub(crate) metrics: Metrics,
+    /// The OpenAPI document, which is made from the handlers and so cannot be known to them.
+    pub(crate) openapi: String,
+    pub(crate) stopping: AtomicBool,
+}
+
+impl AppState {
+    /// The state behind a request.
+    ///
+    /// # Errors
+    /// 500 when an embedding app uses an extractor without having mounted [`crate::Tokenbooth::routes`].
+    pub(crate) fn of(request: &HttpRequest) -> Result<Data<Self>, ApiError> {
+        request.app_data::<Data<Self>>().cloned().ok_or_else(|| {
+            ApiError::internal(
+                "this App has no tokenbooth: call .configure(tokenbooth.routes()) on it",
+            )
+        })
+    }
+
+    /// The process was told to end: no new work should be sent here.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
