@@ -9,13 +9,12 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Map, Value, json};
 
 use super::grant::Issued;
+pub use super::grant::WEB_CLIENT_ID;
 use super::issuer::Profile;
 use super::keys::KeyOwner;
 use super::values::{lay_over, unix_now};
 use super::{Issuer, MockError};
 
-/// The web client of the application under test: `aud` of every token unless set otherwise.
-pub const WEB_CLIENT_ID: &str = "demo-web.apps.googleusercontent.com";
 /// Its second client, a mobile app.
 pub const IOS_CLIENT_ID: &str = "demo-ios.apps.googleusercontent.com";
 /// The `iss` of Google's ID tokens, on loopback too.

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::values::{random_base62, unix_now};
-use super::{Person, google, lock};
+use super::{Person, lock};
+
+/// The web client of the application under test: `aud` of every token unless set otherwise.
+pub const WEB_CLIENT_ID: &str = "demo-web.apps.googleusercontent.com";
 
 /// Lifetime of ID tokens and access tokens in seconds, as at Google.
 pub(super) const LIFETIME: i64 = 3600;
@@ -19,7 +22,7 @@ pub struct Grant {
     /// The person who granted it.
     #[serde(flatten)]
     pub person: Person,
-    /// The client it was issued to, by default [`google::WEB_CLIENT_ID`].
+    /// The client it was issued to, by default [`WEB_CLIENT_ID`].
     pub aud: String,
     /// The client that asked for it; `None` is the same as `aud`.
     pub azp: Option<String>,
@@ -38,7 +41,7 @@ impl Default for Grant {
     fn default() -> Self {
         Self {
             person: Person::default(),
-            aud: google::WEB_CLIENT_ID.into(),
+            aud: WEB_CLIENT_ID.into(),
             azp: None,
             scope: "openid https://www.googleapis.com/auth/userinfo.email \
                     https://www.googleapis.com/auth/userinfo.profile"
