@@ -34,6 +34,11 @@ pub(super) enum UserCommand {
         /// Id or e-mail address
         user: String,
     },
+    /// End every token of a user from the next request on; signing in again is possible
+    Revoke {
+        /// Id or e-mail address
+        user: String,
+    },
     /// Make a user an administrator
     Promote {
         /// Id or e-mail address
@@ -67,6 +72,9 @@ pub(super) fn run(settings: &Settings, command: &UserCommand) -> Result<(), Comm
         UserCommand::Enable { user } => change(conn, user, |conn, id| {
             users::set_disabled(conn, id, false, now)
         }),
+        UserCommand::Revoke { user } => {
+            change(conn, user, |conn, id| users::revoke_tokens(conn, id, now))
+        }
         UserCommand::Promote { user } => {
             change(conn, user, |conn, id| users::set_admin(conn, id, true, now))
         }

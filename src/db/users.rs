@@ -173,6 +173,20 @@ pub fn set_disabled(
     Ok(rows > 0)
 }
 
+/// Ends every token of a user. Answers whether there is such a user.
+///
+/// # Errors
+/// [`DbError`].
+pub fn revoke_tokens(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bool, DbError> {
+    let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set((
+            users::token_version.eq(users::token_version + 1),
+            users::updated_at.eq(now.0),
+        ))
+        .execute(conn)?;
+    Ok(rows > 0)
+}
+
 /// Makes a user an administrator, or no longer one. Answers whether there is such a user.
 ///
 /// # Errors
