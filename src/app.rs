@@ -56,7 +56,9 @@ pub enum StartError {
     )]
     Unmigrated(usize),
     /// The HTTP client towards providers.
-    #[error("the HTTP client cannot be made: {0}")]
+    #[error(
+        "the HTTPS client for the providers cannot be made: {0}. Install the system's CA certificates (package ca-certificates)"
+    )]
     Client(String),
     /// The secret of development could not be kept.
     #[error(
@@ -330,7 +332,13 @@ pub(crate) fn provider_client(
         metrics.provider_latency.clone(),
         clock,
     )
-    .map_err(|error| StartError::Client(error.without_url().to_string()))
+    .map_err(|error| StartError::Client(with_causes(&error)))
+}
+
+/// An error and what caused it: the outermost one says "builder error" and no more.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// What signs and verifies our tokens by these settings.

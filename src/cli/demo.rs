@@ -74,7 +74,7 @@ async fn tour(out: &mut impl Write, base: &str, mock: &MockProviders) -> Result<
         Metrics::default().provider_latency,
         &(Arc::new(SystemClock) as _),
     )
-    .map_err(|error| CommandError::Other(error.without_url().to_string()))?;
+    .map_err(|error| CommandError::Other(error.to_string()))?;
     let id_token = mock.google().id_token(json!({}));
     let exchanges = [
         ("Google ID token", "google", json!({ "id_token": id_token })),
