@@ -61,7 +61,9 @@ impl ExchangeRequest {
     /// # Errors
     /// 400, 413, 415.
     pub(super) async fn read(request: &HttpRequest, body: Payload) -> Result<Self, ApiError> {
-        let read: fn(&[u8]) -> Result<Members, ApiError> = match request.content_type() {
+        // RFC 9110 §8.3.1: the case of a media type does not matter.
+        let content_type = request.content_type().to_ascii_lowercase();
+        let read: fn(&[u8]) -> Result<Members, ApiError> = match content_type.as_str() {
             "application/json" => from_json,
             "application/x-www-form-urlencoded" => from_form,
             _ => {
