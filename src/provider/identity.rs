@@ -85,7 +85,10 @@ fn is_plausible_email(email: &str) -> bool {
             .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }
 
+/// The text is stored as it came, so it must be clean as it came: a parser forgives what PostgreSQL cannot store
+/// (U+0000) and what ends a line.
 fn is_picture_url(text: &str) -> bool {
     text.len() <= MAX_AVATAR_URL_BYTES
+        && !text.contains(|c: char| c.is_control() || c.is_whitespace())
         && Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
 }
