@@ -88,6 +88,7 @@ fn welcome_back(
     }
     let before = (known.clone(), user.clone());
     follow_provider(&mut known, &mut user, identity);
+    let profile_changed = user != before.1;
     let due = user
         .last_login_at
         .is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
@@ -98,7 +99,12 @@ fn welcome_back(
     }
     if (&known, &user) != (&before.0, &before.1) {
         db::transaction(conn, |conn| {
-            users::update_at_sign_in(conn, &user, now)?;
+            if profile_changed {
+                users::update_profile(conn, &user, now)?;
+            }
+            if due {
+                users::update_last_login(conn, user.id, now)?;
+            }
             identities::update_at_sign_in(conn, &known)
         })?;
     }
@@ -137,10 +143,14 @@ fn first_sign_in(
     now: Timestamp,
 ) -> Result<SignIn, DbError> {
     if rules.link_verified_email
-        && let Some(user) = the_one_user_with(conn, identity.verified_email())?
+        && let Some(mut user) = the_one_user_with(conn, identity.verified_email())?
     {
         if !user.disabled {
-            identities::insert(conn, &new_identity(user.id, identity, false, now))?;
+            db::transaction(conn, |conn| {
+                identities::insert(conn, &new_identity(user.id, identity, false, now))?;
+                users::update_last_login(conn, user.id, now)
+            })?;
+            user.last_login_at = Some(now);
         }
         return Ok(SignIn {
             user,

@@ -132,12 +132,12 @@ pub fn list(conn: &mut DbConn, after: Option<UserId>, limit: i64) -> Result<Vec<
     rows.into_iter().map(User::try_from).collect()
 }
 
-/// Writes what a sign-in may change: profile and time of the last login. `admin`, `disabled` and `token_version` are
-/// left as they are in the row, which another request may have changed meanwhile.
+/// Writes the profile. `admin`, `disabled` and `token_version` are left as they are in the row, which another request
+/// may have changed meanwhile.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn update_at_sign_in(conn: &mut DbConn, user: &User, now: Timestamp) -> Result<(), DbError> {
+pub fn update_profile(conn: &mut DbConn, user: &User, now: Timestamp) -> Result<(), DbError> {
     diesel::update(users::table.filter(users::id.eq(user.id.to_string())))
         .set((
             users::email.eq(user.email.as_deref()),
@@ -145,8 +145,18 @@ pub fn update_at_sign_in(conn: &mut DbConn, user: &User, now: Timestamp) -> Resu
             users::name.eq(user.name.as_deref()),
             users::avatar_url.eq(user.avatar_url.as_deref()),
             users::updated_at.eq(now.0),
-            users::last_login_at.eq(user.last_login_at.map(|at| at.0)),
         ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Writes the time of the last login, and nothing else: nobody changed anything.
+///
+/// # Errors
+/// [`DbError`].
+pub fn update_last_login(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<(), DbError> {
+    diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set(users::last_login_at.eq(now.0))
         .execute(conn)?;
     Ok(())
 }
