@@ -241,11 +241,15 @@ fn name(algorithm: Algorithm) -> String {
     format!("{algorithm:?}")
 }
 
-/// Canonical base64url without padding, then JSON of the wanted shape. The error says where, never what.
+/// Canonical base64url without padding, then a JSON object of the wanted shape. The error says where, never what.
 fn from_base64url_json<T: DeserializeOwned>(part: &str) -> Result<T, String> {
     let bytes = BASE64_URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| "not base64url without padding".to_owned())?;
+    // Serde reads a struct from an array of its members' values too, which is no header and no claims set.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err("not a JSON object".to_owned());
+    }
     // Read again only to name the member that is wrong: the usual token does not pay for it.
     serde_json::from_slice(&bytes).map_err(|_| json_problem::<T>(&bytes))
 }
