@@ -158,7 +158,7 @@ impl Tokens {
             return Err(TokenError::Expired(past));
         }
         let received = Timestamp(claims.exp).since(Timestamp(claims.iat));
-        if received > self.life {
+        if !(1..=self.life).contains(&received) {
             return Err(TokenError::Life {
                 received,
                 allowed: self.life,
