@@ -410,6 +410,7 @@ struct Jwk {
     alg: Option<String>,
     #[serde(rename = "use")]
     intended_use: Option<String>,
+    key_ops: Option<Vec<String>>,
     crv: Option<String>,
     n: Option<String>,
     e: Option<String>,
@@ -434,11 +435,7 @@ fn usable_keys(set: JwkSet) -> HashMap<String, VerificationKey> {
 impl Jwk {
     /// The key bound to one algorithm: the one it names, or the usual one of its type. Symmetric keys have no place here.
     fn verification_key(&self) -> Option<VerificationKey> {
-        if self
-            .intended_use
-            .as_deref()
-            .is_some_and(|intended| intended != "sig")
-        {
+        if !self.is_for_verifying() {
             return None;
         }
         let (algorithm, key) = match (self.kty.as_str(), self.crv.as_deref(), self.alg.as_deref()) {
@@ -452,6 +449,19 @@ impl Jwk {
             _ => return None,
         };
         Some(VerificationKey::new(algorithm, key))
+    }
+
+    /// `use` and `key_ops` (RFC 7517 §4.2, §4.3) both say what a key is for; a key without either is for anything.
+    fn is_for_verifying(&self) -> bool {
+        let by_use = self
+            .intended_use
+            .as_deref()
+            .is_none_or(|intended| intended == "sig");
+        let by_operation = self
+            .key_ops
+            .as_ref()
+            .is_none_or(|operations| operations.iter().any(|name| name == "verify"));
+        by_use && by_operation
     }
 
     fn rsa_key(&self) -> Option<DecodingKey> {
