@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::client::ProviderClient;
@@ -53,6 +54,9 @@ struct IdTokenClaims {
     nbf: Option<i64>,
     #[serde(default, deserialize_with = "present")]
     nonce: Option<String>,
+    /// Only in security event tokens (RFC 8417 §2.2), a logout token for one.
+    #[serde(default, deserialize_with = "present")]
+    events: Option<IgnoredAny>,
     #[serde(default)]
     email: Value,
     #[serde(default)]
@@ -97,7 +101,14 @@ impl IdTokens {
         let jws = UnverifiedJws::parse(credential.token.expose_secret(), MAX_ID_TOKEN_BYTES)
             .map_err(invalid)?;
         let key = self.key(&jws).await?;
+        check_type(jws.header().typ.as_deref())?;
         let claims: IdTokenClaims = jws.verify(&key).map_err(invalid)?;
+        if claims.events.is_some() {
+            return Err(Refusal::InvalidToken(
+                "the token has the claim \"events\", so it is a logout token or another security event, no ID token"
+                    .to_owned(),
+            ));
+        }
         self.check_issuer(&claims.iss)?;
         self.check_audience(&claims)?;
         check_time(&claims, self.clock.now())?;
@@ -243,6 +254,19 @@ impl IdTokens {
             }
         };
         Err(Refusal::NonceMismatch(problem))
+    }
+}
+
+/// The provider's keys sign more than ID tokens: logout tokens (`logout+jwt`), access tokens (`at+jwt`), all with our
+/// client id perhaps. An ID token's `typ` is absent or `JWT`; what names itself something else is not one (RFC 8725 §3.11).
+fn check_type(typ: Option<&str>) -> Result<(), Refusal> {
+    match typ {
+        None => Ok(()),
+        Some(typ) if typ.eq_ignore_ascii_case("JWT") => Ok(()),
+        Some(typ) => Err(Refusal::InvalidToken(format!(
+            "the token's typ is {}, that of an ID token is \"JWT\" or absent",
+            Quoted(typ)
+        ))),
     }
 }
 
