@@ -246,12 +246,14 @@ fn from_base64url_json<T: DeserializeOwned>(part: &str) -> Result<T, String> {
     let bytes = BASE64_URL_SAFE_NO_PAD
         .decode(part)
         .map_err(|_| "not base64url without padding".to_owned())?;
-    // Serde reads a struct from an array of its members' values too, which is no header and no claims set.
-    if bytes.trim_ascii_start().first() != Some(&b'{') {
+    // Serde passes over what is no UTF-8 in a member that nobody reads; and it reads a struct from an array of its
+    // members' values, which is no header and no claims set.
+    let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
+    if !text.trim_ascii_start().starts_with('{') {
         return Err("not a JSON object".to_owned());
     }
     // Read again only to name the member that is wrong: the usual token does not pay for it.
-    serde_json::from_slice(&bytes).map_err(|_| json_problem::<T>(&bytes))
+    serde_json::from_str(text).map_err(|_| json_problem::<T>(&bytes))
 }
 
 /// What is wrong with a JSON text that is no `T`, without any of its values: serde's own message quotes them.
