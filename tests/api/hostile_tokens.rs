@@ -192,8 +192,12 @@ impl<'a> Silence<'a> {
     }
 }
 
+/// With a cool-down that outlasts the test, so that an unknown key id never has to be asked for.
 async fn start() -> TestApp {
-    TestApp::start(TestDatabase::sqlite()).await
+    TestApp::start_with(TestDatabase::sqlite(), |sources| {
+        sources.with("jwks.cooldown", "10m")
+    })
+    .await
 }
 
 #[actix_web::test]
