@@ -1,6 +1,8 @@
 //! Every setting, typed. What each is for and its default stand in `config/default.toml`, which is compiled in;
-//! `load.rs` says in which order the sources are laid over each other.
+//! `load.rs` says in which order the sources are laid over each other, `check.rs` what is asked of them beyond types.
 
+mod check;
+mod explain;
 mod load;
 mod providers;
 mod values;
@@ -12,7 +14,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-pub(crate) use self::load::check_provider_url;
+pub(crate) use self::check::check_provider_url;
 pub use self::load::{Environment, SettingsError, Sources};
 pub use self::providers::{
     GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings,
