@@ -37,7 +37,8 @@ pub enum StartError {
     Settings(#[from] SettingsError),
     /// The address cannot be listened on.
     #[error(
-        "server.host, server.port: cannot listen on {address}: {reason}. Choose another port, with TOKENBOOTH__SERVER__PORT for example"
+        "server.host, server.port: cannot listen on {address}: {reason}. {}",
+        listen_remedy(reason)
     )]
     Listen {
         /// Host and port.
@@ -254,6 +255,18 @@ impl Stopper {
     /// Does not wait for anybody.
     pub async fn stop_at_once(&self) {
         self.server.stop(false).await;
+    }
+}
+
+fn listen_remedy(reason: &io::Error) -> &'static str {
+    match reason.kind() {
+        io::ErrorKind::AddrInUse => {
+            "Choose another port, with TOKENBOOTH__SERVER__PORT for example"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "Choose a port from 1024 on, with TOKENBOOTH__SERVER__PORT for example"
+        }
+        _ => "Set server.host to an address of this machine, 127.0.0.1 or 0.0.0.0 for example",
     }
 }
 

@@ -107,12 +107,15 @@ fn settings() -> Result<Settings, SettingsError> {
 
 async fn serve(settings: Settings) -> Result<(), CommandError> {
     telemetry::start(settings.log);
-    if settings.providers.is_empty() {
+    let nobody_can_sign_in = settings.providers.is_empty();
+    let app = App::build(settings)?;
+    // Not before: when it does not start, the reason is the one line to read.
+    if nobody_can_sign_in {
         log::warn!(
             "no provider is configured: set providers.google.client_ids, for example; `tokenbooth demo` needs none"
         );
     }
-    Ok(App::build(settings)?.run_until_stopped().await?)
+    Ok(app.run_until_stopped().await?)
 }
 
 fn migrate(settings: &Settings) -> Result<(), CommandError> {

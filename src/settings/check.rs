@@ -181,18 +181,6 @@ impl Settings {
                 ));
             }
         }
-        if self.database.pool_size == Some(0) || self.server.workers == Some(0) {
-            let key = if self.server.workers == Some(0) {
-                "server.workers"
-            } else {
-                "database.pool_size"
-            };
-            return Err(SettingsError::new(
-                key,
-                "it is 0",
-                "Use 1 or more, or leave it out for the default",
-            ));
-        }
         if self.token.audience.is_empty() {
             return Err(SettingsError::new(
                 "token.audience",

@@ -9,6 +9,8 @@ use super::load::variable_name;
 
 /// The library's error as ours: it quotes values, we must not.
 pub(super) fn explain(path: &str, error: ConfigError) -> SettingsError {
+    // An item of a list has no variable of its own.
+    let path = path.split('[').next().unwrap_or_default();
     let see = |key: &str| {
         format!(
             "config/default.toml describes it; the environment variable is {}",
@@ -64,24 +66,15 @@ pub(super) fn explain(path: &str, error: ConfigError) -> SettingsError {
     }
 }
 
-/// "unknown variant `x`, expected …": what was given is left out.
+/// serde's "invalid type: string "…", expected …": what was given is left out. Messages of `values.rs` hold no value and
+/// are kept.
 fn without_values(message: &str) -> String {
-    match message.split_once(", expected ") {
-        Some((_, expected)) if message.starts_with("unknown variant") => {
-            format!(
-                "expected {}",
-                expected
-                    .replace('`', "\"")
-                    .split(" for key")
-                    .next()
-                    .unwrap_or_default()
-            )
-        }
-        _ => message
-            .split(" for key")
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+    let message = message.split(" for key").next().unwrap_or_default();
+    match message.rsplit_once(", expected ") {
+        // Serde names a section by the struct it fills.
+        Some((_, expected)) if expected.starts_with("struct ") => "expected a table".to_owned(),
+        Some((given, expected)) if given.starts_with("invalid ") => format!("expected {expected}"),
+        _ => message.to_owned(),
     }
 }
 
@@ -92,7 +85,8 @@ fn unknown_key(path: &str, key: &str, message: &str) -> SettingsError {
         .iter()
         .map(|known| (strsim::damerau_levenshtein(key, known), *known))
         .min()
-        .filter(|(distance, _)| *distance <= 3);
+        // In a short word, most other short words are near.
+        .filter(|(distance, _)| *distance <= (key.len() / 3).clamp(1, 3));
     let full = |key: &str| {
         if section.is_empty() {
             key.to_owned()
@@ -108,7 +102,8 @@ fn unknown_key(path: &str, key: &str, message: &str) -> SettingsError {
 }
 
 fn quoted<'a>(message: &'a str, start: &str) -> Option<&'a str> {
-    let rest = &message[message.find(start)? + start.len()..];
+    // At the beginning only: further on it may be part of a value.
+    let rest = message.strip_prefix(start)?;
     rest.split(['`', '"']).next()
 }
 

@@ -189,11 +189,22 @@ impl Sources {
     /// The variables that are settings. A value that is not Unicode is refused by name; the library would print it.
     fn overrides(&self) -> Result<HashMap<String, String>, SettingsError> {
         let mut overrides = HashMap::new();
-        for name in self
-            .variables
-            .keys()
-            .filter(|name| name.to_uppercase().starts_with("TOKENBOOTH__"))
-        {
+        for name in self.variables.keys() {
+            let upper = name.to_uppercase();
+            if !upper.starts_with("TOKENBOOTH__") {
+                // Read as no setting at all, it would start with the default. A container platform's own variables for a
+                // service called tokenbooth (TOKENBOOTH_PORT …) have single underscores only.
+                if let Some(rest) = upper.strip_prefix("TOKENBOOTH_")
+                    && rest.contains("__")
+                {
+                    return Err(SettingsError::new(
+                        name,
+                        "there is no such setting",
+                        format!("Did you mean TOKENBOOTH__{rest}?"),
+                    ));
+                }
+                continue;
+            }
             if let Some(value) = self.variable(name)? {
                 overrides.insert(name.clone(), value);
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 pub(crate) use self::check::check_provider_url;
 pub use self::load::{Environment, SettingsError, Sources};
@@ -77,8 +77,10 @@ pub struct ServerSettings {
     /// Address or name to listen on.
     pub host: String,
     /// Port to listen on; 0 for any.
+    #[serde(deserialize_with = "values::port")]
     pub port: u16,
     /// Worker threads; the number of cores when absent.
+    #[serde(default, deserialize_with = "values::count")]
     pub workers: Option<usize>,
     /// How clients reach us, without a trailing slash.
     pub public_url: Option<String>,
@@ -108,6 +110,7 @@ pub struct DatabaseSettings {
     #[serde(deserialize_with = "values::database_url")]
     pub url: DatabaseUrl,
     /// Connections; by backend when absent.
+    #[serde(default, deserialize_with = "values::count")]
     pub pool_size: Option<u32>,
     /// How long a request waits for it.
     #[serde(deserialize_with = "values::duration")]
@@ -188,11 +191,16 @@ pub struct LogSettings {
 }
 
 /// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl<'de> Deserialize<'de> for LogFormat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        values::one_of(deserializer, &[("text", Self::Text), ("json", Self::Json)])
+    }
 }

@@ -82,22 +82,35 @@ pub struct OidcSettings {
 }
 
 /// The one kind a further provider can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OidcKind {
     /// OpenID Connect with discovery.
     Oidc,
 }
 
+impl<'de> Deserialize<'de> for OidcKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        values::one_of(deserializer, &[("oidc", Self::Oidc)])
+    }
+}
+
 /// What is asked of an ID token's `nonce` (OpenID Connect Core §3.1.3.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NoncePolicy {
     /// Compared when the client sends one: some native sign-in libraries cannot.
     #[default]
     Optional,
     /// The client must send one and the token must carry it.
     Required,
+}
+
+impl<'de> Deserialize<'de> for NoncePolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        values::one_of(
+            deserializer,
+            &[("optional", Self::Optional), ("required", Self::Required)],
+        )
+    }
 }
 
 /// By hand, since serde's `flatten` forgets which key a value belongs to and with it the place in the error.

@@ -21,6 +21,43 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     })
 }
 
+/// A TCP port. Not serde's `u16`: the library underneath reads "true" as 1.
+pub(super) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let WholeNumber(number) = WholeNumber::deserialize(deserializer)
+        .map_err(|_| D::Error::custom("expected a whole number from 0 to 65535"))?;
+    number
+        .try_into()
+        .map_err(|_| D::Error::custom("expected a whole number from 0 to 65535"))
+}
+
+/// How many of something; absent means that we choose.
+pub(super) fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let wrong = || D::Error::custom("expected a whole number, 1 or more");
+    match Option::<WholeNumber>::deserialize(deserializer).map_err(|_| wrong())? {
+        None => Ok(None),
+        Some(WholeNumber(0)) => Err(wrong()),
+        Some(WholeNumber(number)) => number.try_into().map(Some).map_err(|_| wrong()),
+    }
+}
+
+/// One of a few words. Serde's own message for an enum names what was given and not what is expected.
+pub(super) fn one_of<'de, D: Deserializer<'de>, T: Copy>(
+    deserializer: D,
+    choices: &[(&str, T)],
+) -> Result<T, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let chosen = choices.iter().find(|(word, _)| *word == text);
+    chosen.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<String> = choices
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
+        D::Error::custom(format!("expected {}", words.join(" or ")))
+    })
+}
+
 /// `sqlite://…` or `postgres://…`.
 pub(super) fn database_url<'de, D: Deserializer<'de>>(
     deserializer: D,
@@ -103,4 +140,35 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
     }
 
     deserializer.deserialize_any(List)
+}
+
+/// A number that is one, or a text of digits, which is how the environment writes it.
+struct WholeNumber(u64);
+
+impl<'de> Deserialize<'de> for WholeNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = WholeNumber;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<WholeNumber, E> {
+                Ok(WholeNumber(number))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<WholeNumber, E> {
+                number.try_into().map(WholeNumber).map_err(E::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<WholeNumber, E> {
+                text.trim().parse().map(WholeNumber).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(Number)
+    }
 }
