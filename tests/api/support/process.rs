@@ -1,11 +1,15 @@
 //! The real binary, as a process: for what only a process has (signals, exit codes, its log).
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use tokenbooth::mock::MockProviders;
+
+use super::app::SECRET;
 
 /// How long a process may take to say or do what a test waits for, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,8 +46,32 @@ impl Tokenbooth {
         Self { command, folder }
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    /// `tokenbooth serve` on a free port, with the mock Google, GitHub and (as `acme`) OpenID Connect issuer.
+    pub fn serving(mock: &MockProviders, database_url: &str) -> Self {
+        let settings = mock
+            .settings()
+            .into_iter()
+            .chain(mock.oidc_settings("acme"));
+        settings
+            .fold(Self::new(&["serve"]), |command, (key, value)| {
+                command.set(&key, &value)
+            })
+            .set("server.port", "0")
+            .set("server.workers", "2")
+            .set("database.url", database_url)
+            .set("token.secret", SECRET)
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// A file in the working directory.
+    pub fn file(self, path: &str, text: &str) -> Self {
+        let path = self.folder.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
         self
     }
 
@@ -58,9 +86,17 @@ impl Tokenbooth {
         self.folder.path()
     }
 
-    /// Runs to the end.
-    pub fn output(mut self) -> Output {
-        self.command.output().expect("the binary runs")
+    /// Runs to the end, which a command that goes on for ever must not hold up.
+    #[track_caller]
+    pub fn output(self) -> Output {
+        let mut running = self.start();
+        let status = running.wait();
+        let read = |path| std::fs::read(path).expect("a file");
+        Output {
+            status,
+            stdout: read(&running.stdout),
+            stderr: read(&running.stderr),
+        }
     }
 
     /// Starts, with stdout and stderr in files.
@@ -105,9 +141,13 @@ impl Running {
     /// Waits until it is listening (at `log.level` info) and answers with its URL.
     #[track_caller]
     pub fn url(&mut self) -> String {
-        let line = self.wait_for("listening on ");
-        let port = line.rsplit(':').next().unwrap_or_default().trim();
-        format!("http://127.0.0.1:{port}")
+        let line = self.wait_for("listening on 127.0.0.1:");
+        let (_, port) = line.split_once("listening on 127.0.0.1:").expect("a line");
+        // A line of JSON goes on after the port.
+        let end = port
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(port.len());
+        format!("http://127.0.0.1:{}", &port[..end])
     }
 
     /// Waits for a line on stdout or stderr that contains `text`.
