@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
-use tokenbooth::account::{User, UserId};
+use tokenbooth::user::{User, UserId};
 use tokenbooth::clock::Timestamp;
 use tokenbooth::jws::{UnverifiedJws, VerificationKey};
 use tokenbooth::mock::{Signature, SigningKey, compact};
