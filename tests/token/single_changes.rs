@@ -42,7 +42,7 @@ fn ours() -> Subject {
         &["an-earlier-secret-of-the-tests-0123456789".into()],
     );
     let (issuer, audience) = ("https://auth.mail.com".into(), "tokenbooth".into());
-    let tokens = Tokens::new(keyring, issuer, audience, Duration::from_secs(1800));
+    let tokens = Tokens::new(keyring, issuer, audience, Duration::from_mins(30));
     let user = User {
         id: UserId::generate(),
         email: None,
