@@ -1,9 +1,6 @@
 //! Google ID tokens at `POST /auth/google`: which are good, and that every other is refused with the code and the
 //! detail that tell its owner why.
 
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokenbooth::clock::{Clock, SystemClock};
 use tokenbooth::mock::google::{IOS_CLIENT_ID, WEB_CLIENT_ID};
@@ -85,7 +82,7 @@ on_both_databases! {
             let again = app.exchange_id_token(&token).await.assert_signed_in();
             assert_eq!((again.created, &again.user_id), (false, &first.user_id), "{sub:?}");
         }
-        assert_eq!(app.db.count("users"), subjects.len() as i64);
+        assert_eq!(usize::try_from(app.db.count("users")), Ok(subjects.len()));
     }
 
     async fn a_refused_token_stores_nothing(db: TestDatabase) {
@@ -509,63 +506,60 @@ async fn a_subject_is_a_text_of_1_to_255_bytes_without_control_characters() {
     assert_eq!(app.db.count("users"), 0);
 }
 
-fn sha256(text: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, text.as_bytes())
-        .as_ref()
-        .to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+/// A nonce, its SHA-256 in hex and in base64url, as other programs computed them.
+const NONCE_FORMS: [&str; 3] = [
+    "n-0S6_WzA2Mj",
+    "0823a09b54cb9381561068b00aaf4e539b3f54604631d3e6a820879b6b04cc19",
+    "CCOgm1TLk4FWEGiwCq9OU5s_VGBGMdPmqCCHm2sEzBk",
+];
+/// The same of another nonce.
+const OTHER_NONCE_FORMS: [&str; 3] = [
+    "another",
+    "ae448ac86c4e8e4dec645729708ef41873ae79c6dff84eff73360989487f08e5",
+    "rkSKyGxOjk3sZFcpcI70GHOuecbf-E7_czYJiUh_COU",
+];
 
 #[actix_web::test]
 async fn a_nonce_that_was_sent_is_the_tokens_raw_or_hashed() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
-    let hash = sha256("n-0S6_WzA2Mj");
-    let forms = [
-        "n-0S6_WzA2Mj".to_owned(),
-        hex(&hash),
-        BASE64_URL_SAFE_NO_PAD.encode(&hash),
-    ];
-    for claim in &forms {
+    let [nonce, hex, _] = NONCE_FORMS;
+    for claim in NONCE_FORMS {
         let body = json!({
             "id_token": app.mock.google().id_token(json!({ "nonce": claim })),
-            "nonce": "n-0S6_WzA2Mj",
+            "nonce": nonce,
         });
         let answer = app.exchange("google", &body).await;
         assert_eq!(answer.status, 200, "{claim}: {}", answer.text);
         // The hash is made of what was sent; sending a hash proves nothing of the nonce in the token.
         let reversed = json!({
-            "id_token": app.mock.google().id_token(json!({ "nonce": "n-0S6_WzA2Mj" })),
+            "id_token": app.mock.google().id_token(json!({ "nonce": nonce })),
             "nonce": claim,
         });
         let answer = app.exchange("google", &reversed).await;
-        let expected = if claim == "n-0S6_WzA2Mj" { 200 } else { 401 };
+        let expected = if claim == nonce { 200 } else { 401 };
         assert_eq!(answer.status, expected, "{claim}: {}", answer.text);
     }
-    let mismatches = [
-        "n-0S6_WzA2M".to_owned(),
-        "N-0S6_WzA2Mj".to_owned(),
-        "n-0S6_WzA2Mj ".to_owned(),
-        String::new(),
-        hex(&sha256("another")),
-        BASE64_URL_SAFE_NO_PAD.encode(sha256("another")),
-        hex(&hash)[..32].to_owned(),
+    let others = [
+        &nonce[1..],
+        "N-0S6_WzA2Mj",
+        "n-0S6_WzA2Mj ",
+        "",
+        &hex[..32],
+        &hex.to_uppercase(),
     ];
-    for claim in mismatches {
+    for claim in others.into_iter().chain(OTHER_NONCE_FORMS) {
         let body = json!({
-            "id_token": with_claim(&app, "nonce", Some(&text(&claim))),
-            "nonce": "n-0S6_WzA2Mj",
+            "id_token": with_claim(&app, "nonce", Some(&text(claim))),
+            "nonce": nonce,
         });
         let answer = app.exchange("google", &body).await;
-        let detail = refused(&claim, &answer, "nonce_mismatch");
+        let detail = refused(claim, &answer, "nonce_mismatch");
         assert!(detail.contains("SHA-256"), "{detail}");
     }
     for claim in ["null", "5", "[\"n-0S6_WzA2Mj\"]", "{}"] {
         let body = json!({
             "id_token": with_claim(&app, "nonce", Some(claim)),
-            "nonce": "n-0S6_WzA2Mj",
+            "nonce": nonce,
         });
         refused(claim, &app.exchange("google", &body).await, "invalid_token");
     }
