@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::client::{Answer, ProviderClient, retry_after};
 use super::identity::Profile;
-use super::jwks::KeysStatus;
+use super::key_cache::KeysStatus;
 use super::{Credential, CredentialKind, Outage, Provider, Refusal, VerifiedIdentity};
 use crate::settings::GithubSettings;
 

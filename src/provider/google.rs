@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::ProviderClient;
+use super::id_token::IdTokens;
 use super::identity::{Profile, is_subject};
-use super::jwks::{KeySource, KeysStatus};
-use super::oidc::IdTokens;
+use super::key_cache::{KeySource, KeysStatus};
 use super::{Credential, CredentialKind, Outage, Provider, Refusal, VerifiedIdentity};
 use crate::clock::{SharedClock, Timestamp};
 use crate::jws::looks_like_a_jwt;

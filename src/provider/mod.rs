@@ -6,8 +6,10 @@
 mod client;
 mod github;
 mod google;
+mod id_token;
 mod identity;
 mod jwks;
+mod key_cache;
 mod oidc;
 mod outage;
 
@@ -22,7 +24,7 @@ pub use self::client::ProviderClient;
 use self::github::Github;
 use self::google::Google;
 pub use self::identity::VerifiedIdentity;
-pub use self::jwks::KeysStatus;
+pub use self::key_cache::KeysStatus;
 use self::oidc::OpenIdProvider;
 pub use self::outage::{Outage, OutageKind};
 use crate::clock::SharedClock;

@@ -8,11 +8,11 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
-use tokenbooth::user::{User, UserId};
 use tokenbooth::clock::Timestamp;
 use tokenbooth::jws::{UnverifiedJws, VerificationKey};
 use tokenbooth::mock::{Signature, SigningKey, compact};
 use tokenbooth::token::{Keyring, Tokens};
+use tokenbooth::user::{User, UserId};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
 const ID_TOKEN_LIMIT: usize = 16 * 1024;
