@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -23,15 +24,17 @@ pub enum DatabaseUrlError {
     Scheme,
     /// `:memory:` and the like.
     #[error(
-        "an in-memory SQLite database is another one in every connection; expected sqlite://path/to/file.db"
+        "an in-memory SQLite database is another one in every connection; expected sqlite://path/to/file.db or postgres://user:password@host/name"
     )]
     InMemory,
     /// `?` in an SQLite address.
-    #[error("sqlite:// takes a path and no parameters; expected sqlite://path/to/file.db")]
+    #[error(
+        "sqlite:// takes a path and no parameters; expected sqlite://path/to/file.db or postgres://user:password@host/name"
+    )]
     Parameters,
     /// Not a URL.
     #[error(
-        "not a URL ({0}); expected postgres://user:password@host/name, with special characters in the password percent-encoded"
+        "not a URL ({0}); expected sqlite://path/to/file.db or postgres://user:password@host/name, with special characters in the password percent-encoded"
     )]
     Malformed(url::ParseError),
 }
@@ -91,30 +94,70 @@ impl DatabaseUrl {
         let Self::Postgres(secret) = self else {
             return line;
         };
-        let line = match (line.find("connection to server "), line.find(" failed: ")) {
-            (Some(start), Some(end)) if start < end => {
-                format!("{}connection to the server{}", &line[..start], &line[end..])
-            }
-            _ => line,
-        };
+        let mut clean = without_servers(&line).replace(secret.expose_secret(), "…");
         let Ok(url) = Url::parse(secret.expose_secret()) else {
-            return line;
+            return clean;
         };
-        let parts = [
-            url.password(),
-            url.host_str(),
-            Some(url.username()),
-            Some(url.path().trim_matches('/')),
-        ];
-        let mut clean = line.replace(secret.expose_secret(), "…");
-        for part in parts.into_iter().flatten().filter(|part| !part.is_empty()) {
+        for part in address_parts(&url) {
             clean = clean.replace(&format!("\"{part}\""), "\"…\"");
         }
-        match url.password() {
-            Some(password) if password.len() > 3 => clean.replace(password, "…"),
+        match url.password().map(decoded) {
+            Some(password) if password.len() > 3 => clean.replace(&password, "…"),
             _ => clean,
         }
     }
+}
+
+/// libpq tries every address of every host, and says of each "connection to server at …, port … failed: …".
+fn without_servers(line: &str) -> String {
+    let (mut clean, mut rest) = (String::new(), line);
+    while let Some(start) = rest.find("connection to server ")
+        && let Some(length) = rest[start..].find(" failed: ")
+    {
+        clean += &rest[..start];
+        clean += "connection to the server";
+        rest = &rest[start + length..];
+        // Past this " failed: ", or it would be found again for the next server.
+        let (failed, after) = rest.split_at(" failed: ".len());
+        clean += failed;
+        rest = after;
+    }
+    clean + rest
+}
+
+/// What a message may quote of an address, as libpq writes it: each part stands in its place or among the parameters.
+fn address_parts(url: &Url) -> Vec<String> {
+    let in_place = [
+        url.password(),
+        url.host_str(),
+        Some(url.username()),
+        Some(url.path().trim_matches('/')),
+    ];
+    let parameters = url
+        .query_pairs()
+        .filter(|(name, _)| {
+            matches!(
+                &**name,
+                "host" | "hostaddr" | "port" | "user" | "password" | "dbname"
+            )
+        })
+        .map(|(_, value)| value.into_owned());
+    in_place
+        .into_iter()
+        .flatten()
+        .map(decoded)
+        .chain(parameters)
+        // Several hosts are one parameter, and are quoted one by one.
+        .flat_map(|part| {
+            let single: Vec<String> = part.split(',').map(str::to_owned).collect();
+            std::iter::once(part).chain(single)
+        })
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+fn decoded(part: &str) -> String {
+    percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 impl fmt::Debug for DatabaseUrl {
