@@ -27,6 +27,9 @@ const SQLITE_SETTINGS: [&str; 4] = [
     "PRAGMA foreign_keys = ON",
 ];
 
+/// As long as `busy_timeout`.
+const LONGEST_LOCK: Duration = Duration::from_secs(5);
+
 /// How long a pooled connection is trusted without asking it, so that a busy pool does not pay a round for each use.
 const TRUSTED_WITHOUT_CHECK: Duration = Duration::from_secs(1);
 
@@ -61,10 +64,25 @@ pub fn connect(url: &DatabaseUrl) -> Result<DbConn, DbError> {
             let mut conn =
                 SqliteConnection::establish(path).map_err(|error| unavailable(&error))?;
             for setting in SQLITE_SETTINGS {
-                conn.batch_execute(setting)
-                    .map_err(|error| unavailable(&error))?;
+                apply_patiently(&mut conn, setting).map_err(|error| unavailable(&error))?;
             }
             Ok(DbConn::Sqlite(conn))
+        }
+    }
+}
+
+/// A new file is turned to a write-ahead log by whoever has it alone, and `busy_timeout` does not count there: of
+/// several replicas that make it at the same moment, all but one are told at once that it is locked.
+fn apply_patiently(conn: &mut SqliteConnection, setting: &str) -> diesel::QueryResult<()> {
+    let start = Instant::now();
+    loop {
+        match conn.batch_execute(setting) {
+            Err(error)
+                if error.to_string().contains("locked") && start.elapsed() < LONGEST_LOCK =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
         }
     }
 }

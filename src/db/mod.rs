@@ -183,28 +183,38 @@ impl std::fmt::Debug for Db {
 pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
     const ATTEMPTS: u32 = 5;
     let mut conn = connect(url)?;
+    // PostgreSQL lets two sessions read "pending" at once, so there one waits for the other; the lock ends with the
+    // session. SQLite has one writer, and the loser of that race is told at once.
+    if let DbConn::Postgres(postgres) = &mut conn {
+        postgres.batch_execute("SELECT pg_advisory_lock(7766290117)")?;
+    }
+    let mut done = Vec::new();
     let mut attempt = 1;
     loop {
-        // PostgreSQL lets two sessions read "pending" at once, so there one waits for the other; the lock ends with
-        // the session. SQLite has one writer, and the loser of that race is told at once.
-        if let DbConn::Postgres(postgres) = &mut conn {
-            postgres.batch_execute("SELECT pg_advisory_lock(7766290117)")?;
-        }
-        match run_pending(&mut conn) {
+        match run_next(&mut conn) {
+            Ok(Some(name)) => done.push(name),
+            Ok(None) => return Ok(done),
             Err(_) if attempt < ATTEMPTS => {
                 std::thread::sleep(Duration::from_millis(50 << attempt));
+                attempt += 1;
             }
-            result => return result,
+            Err(error) => return Err(error),
         }
-        attempt += 1;
     }
 }
 
-fn run_pending(conn: &mut DbConn) -> Result<Vec<String>, DbError> {
-    match conn.run_pending_migrations(MIGRATIONS) {
-        Ok(versions) => Ok(versions.iter().map(ToString::to_string).collect()),
-        Err(error) => Err(DbError::Unavailable(format!("a migration failed: {error}"))),
-    }
+/// Runs the first pending migration and answers its name. One at a time, so that a lost race does not hide the ones
+/// that were won before it.
+fn run_next(conn: &mut DbConn) -> Result<Option<String>, DbError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        DbError::Unavailable(format!("a migration failed: {error}"))
+    };
+    let pending = conn.pending_migrations(MIGRATIONS).map_err(failed)?;
+    let Some(next) = pending.first() else {
+        return Ok(None);
+    };
+    conn.run_migration(next).map_err(failed)?;
+    Ok(Some(next.name().to_string()))
 }
 
 /// The names of migrations that have not run yet.
