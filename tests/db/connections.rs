@@ -1,0 +1,319 @@
+//! `database.url`, what a connection is set to, and what an error may say.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use diesel::sql_types::{BigInt, Text};
+use diesel::{QueryableByName, RunQueryDsl};
+use futures_util::future::join_all;
+use prometheus_client::metrics::histogram::Histogram;
+use tokenbooth::db::{
+    self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions, LoaderMetrics,
+};
+
+use crate::databases::TestDatabase;
+use crate::{identity_of, open, postgres, somebody};
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+fn number(conn: &mut DbConn, sql: &str) -> i64 {
+    diesel::sql_query(sql)
+        .get_result::<Number>(conn)
+        .expect("a number")
+        .number
+}
+
+fn line(conn: &mut DbConn, sql: &str) -> String {
+    diesel::sql_query(sql)
+        .get_result::<Line>(conn)
+        .expect("a text")
+        .text
+}
+
+#[test]
+fn an_address_is_one_of_two_forms() {
+    for good in [
+        "sqlite://tokenbooth.db",
+        "sqlite:///var/lib/tokenbooth/users.db",
+        "sqlite://-odd name.db",
+        "postgres://user:password@host/name",
+        "postgresql://user@host:6432/name?sslmode=verify-full",
+        "postgres:///name?host=/run/postgresql",
+    ] {
+        assert!(DatabaseUrl::parse(good).is_ok(), "{good}");
+    }
+    for (bad, expected) in [
+        ("sqlite::memory:", DatabaseUrlError::InMemory),
+        ("sqlite://:memory:", DatabaseUrlError::InMemory),
+        ("sqlite://", DatabaseUrlError::InMemory),
+        ("sqlite:", DatabaseUrlError::InMemory),
+        ("sqlite://users.db?mode=ro", DatabaseUrlError::Parameters),
+        (
+            "sqlite://file:users?mode=memory&cache=shared",
+            DatabaseUrlError::Parameters,
+        ),
+        ("sqlite:users.db", DatabaseUrlError::Scheme),
+        ("users.db", DatabaseUrlError::Scheme),
+        ("/var/lib/users.db", DatabaseUrlError::Scheme),
+        (":memory:", DatabaseUrlError::Scheme),
+        ("file:users.db", DatabaseUrlError::Scheme),
+        ("mysql://user:hunter2@host/name", DatabaseUrlError::Scheme),
+        ("https://host/name", DatabaseUrlError::Scheme),
+        ("postgres:host", DatabaseUrlError::Scheme),
+        ("host=localhost password=hunter2", DatabaseUrlError::Scheme),
+        ("", DatabaseUrlError::Scheme),
+    ] {
+        let error = DatabaseUrl::parse(bad).expect_err(bad);
+        assert_eq!(error, expected, "{bad}");
+        let text = error.to_string();
+        assert!(
+            text.contains("sqlite://") && text.contains("postgres://"),
+            "{bad}: {text}"
+        );
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let error = DatabaseUrl::parse("postgres://user:hunter2#@host:port/name").expect_err("no port");
+    let text = error.to_string();
+    assert!(
+        text.contains("sqlite://") && text.contains("postgres://") && !text.contains("hunter2"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_address_is_not_shown() {
+    let url =
+        DatabaseUrl::parse("postgres://admin:hunter2@db.mail.com/customers").expect("a good URL");
+    assert_eq!(format!("{url:?}"), "DatabaseUrl(PostgreSQL, ..)");
+    let url = DatabaseUrl::parse("sqlite://secret-place.db").expect("a good URL");
+    assert_eq!(format!("{url:?}"), "DatabaseUrl(SQLite, ..)");
+}
+
+#[test]
+fn a_refused_connection_gives_the_drivers_reason_and_not_the_address() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("an address")
+        .port();
+    for address in [
+        format!("postgres://admin:hunter2@127.0.0.1:{port}/customers"),
+        format!("postgres://admin:hunter2@localhost:{port}/customers"),
+        format!("postgres://admin:hunter2@localhost:{port}"),
+        // Several servers, each with its own reason.
+        format!(
+            "postgres:///customers?host=127.0.0.1,127.0.0.2,localhost&port={port}&user=admin&password=hunter2"
+        ),
+        format!(
+            "postgres:///?host=127.0.0.1&port={port}&user=admin&password=hunter2&dbname=customers"
+        ),
+    ] {
+        let url = DatabaseUrl::parse(&address).expect("a good URL");
+        let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
+            panic!("{address} is connected to")
+        };
+        assert!(reason.contains("refused"), "{reason}");
+        for part in [
+            "127.0.0",
+            "localhost",
+            "::1",
+            "admin",
+            "hunter2",
+            "customers",
+            &port.to_string(),
+        ] {
+            assert!(!reason.contains(part), "{part} in {reason}");
+        }
+        assert!(!reason.contains('\n'), "{reason}");
+    }
+}
+
+#[test]
+fn a_socket_that_is_not_there_is_told_without_its_path() {
+    let url = DatabaseUrl::parse(
+        "postgres:///customers?host=/nowhere/sockets&user=admin&password=hunter2",
+    )
+    .expect("a good URL");
+    let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
+        panic!("connected")
+    };
+    assert!(reason.contains("No such file"), "{reason}");
+    for part in ["nowhere", "admin", "hunter2", "customers"] {
+        assert!(!reason.contains(part), "{part} in {reason}");
+    }
+}
+
+#[test]
+fn what_the_server_refuses_is_told_without_names() {
+    let Some(server) = postgres::server() else {
+        return;
+    };
+    let database = server.create_database(None);
+    let no_database = database.url.replace(&database.name, "customers");
+    let no_user = database.url.replace("tokenbooth@", "admin:hunter2@");
+    let odd_user = database.url.replace("tokenbooth@", "odd%20admin:hunter2@");
+    let odd_database = database.url.replace(&database.name, "odd%20customers");
+    for (address, told) in [
+        (no_database, "does not exist"),
+        (no_user, "does not exist"),
+        (odd_user, "does not exist"),
+        (odd_database, "does not exist"),
+    ] {
+        // Somebody else's server may know the name.
+        let Ok(url) = DatabaseUrl::parse(&address) else {
+            panic!("{address}")
+        };
+        let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
+            continue;
+        };
+        assert!(
+            reason.contains(told) || std::env::var_os("TEST_DATABASE_URL").is_some(),
+            "{reason}"
+        );
+        for part in [
+            "127.0.0.1",
+            "admin",
+            "hunter2",
+            "customers",
+            database.name.as_str(),
+        ] {
+            assert!(!reason.contains(part), "{part} in {reason}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_told_as_such() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!(
+        "sqlite://{}",
+        folder.path().join("no/such/folder/users.db").display()
+    );
+    let url = DatabaseUrl::parse(&url).expect("a good URL");
+    let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
+        panic!("connected")
+    };
+    assert!(reason.contains("unable to open"), "{reason}");
+    let options = DbOptions {
+        url,
+        pool_size: 1,
+        timeout: Duration::from_secs(1),
+    };
+    assert!(
+        Db::connect(
+            options,
+            LoaderMetrics {
+                batch_size: Histogram::new([])
+            }
+        )
+        .is_err()
+    );
+}
+
+#[actix_web::test]
+async fn every_sqlite_connection_has_its_settings() {
+    let database = TestDatabase::sqlite();
+    let db = open(&database);
+    // Four at once, so that each is a connection of its own.
+    let together = Arc::new(Barrier::new(4));
+    let checks = (0..4).map(|_| {
+        let together = Arc::clone(&together);
+        db.run(move |conn| {
+            together.wait();
+            let settings = (
+                number(
+                    conn,
+                    "SELECT foreign_keys AS number FROM pragma_foreign_keys",
+                ),
+                line(conn, "SELECT journal_mode AS text FROM pragma_journal_mode"),
+                number(conn, "SELECT timeout AS number FROM pragma_busy_timeout"),
+                number(conn, "SELECT synchronous AS number FROM pragma_synchronous"),
+            );
+            Ok(settings)
+        })
+    });
+    for settings in join_all(checks).await {
+        let (foreign_keys, journal, busy_timeout, synchronous) = settings.expect("an answer");
+        assert_eq!((foreign_keys, journal.as_str(), synchronous), (1, "wal", 1));
+        assert!(busy_timeout >= 1000, "{busy_timeout}");
+    }
+    assert_eq!(db.pool_state().0, 4);
+}
+
+on_both_databases! {
+    async fn an_identity_needs_its_user(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let nobody = somebody();
+        let result = db::identities::insert(&mut conn, &identity_of(&nobody, "google", "1"));
+        assert!(matches!(result, Err(DbError::Unavailable(_))), "{result:?}");
+        assert_eq!(db.count("identities"), 0);
+    }
+
+    async fn a_key_that_is_taken_is_a_conflict(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let (ann, ben) = (somebody(), somebody());
+        db::users::insert(&mut conn, &ann).expect("a user");
+        db::users::insert(&mut conn, &ben).expect("a user");
+        assert_eq!(db::users::insert(&mut conn, &ann), Err(DbError::Conflict));
+        db::identities::insert(&mut conn, &identity_of(&ann, "google", "1")).expect("an identity");
+        assert_eq!(db::identities::insert(&mut conn, &identity_of(&ben, "google", "1")), Err(DbError::Conflict));
+        // Each half of the key alone is free, and so is another case.
+        for (provider, id) in [("github", "1"), ("google", "2"), ("google", "1 "), ("Google", "1")] {
+            db::identities::insert(&mut conn, &identity_of(&ben, provider, id)).expect("an identity");
+        }
+        // The connection is good after a conflict.
+        assert_eq!(db::users::find(&mut conn, ann.id), Ok(Some(ann)));
+    }
+
+    async fn a_closure_that_fails_does_not_spoil_its_connection(database: TestDatabase) {
+        let db = open(&database);
+        for _ in 0..8 {
+            let failed: Result<(), _> = db.run(|_| Err(DbError::Conflict)).await;
+            assert_eq!(failed, Err(DbError::Conflict));
+        }
+        assert_eq!(db.ping().await, Ok(()));
+    }
+
+    async fn a_closure_that_panics_costs_its_own_request_only(database: TestDatabase) {
+        let db = open(&database);
+        for _ in 0..8 {
+            let failed: Result<(), _> = db.run(|_| panic!("on purpose, in a test")).await;
+            assert!(matches!(failed, Err(DbError::Unavailable(_))), "{failed:?}");
+        }
+        for ping in join_all((0..16).map(|_| db.ping())).await {
+            assert_eq!(ping, Ok(()));
+        }
+    }
+
+    async fn who_waits_too_long_for_a_connection_is_told_so(database: TestDatabase) {
+        let timeout = Duration::from_millis(300);
+        let db = crate::open_with(&database, timeout, LoaderMetrics { batch_size: Histogram::new([]) });
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        let busy = (0..4).map(|_| {
+            let wait = Arc::clone(&wait);
+            db.run(move |_| {
+                let _ = wait.lock().map(|wait| wait.recv());
+                Ok(())
+            })
+        });
+        for slow in join_all(busy).await {
+            assert!(matches!(slow, Err(DbError::Unavailable(reason)) if reason.contains("database.timeout")));
+        }
+        let late = db.ping().await;
+        assert!(matches!(&late, Err(DbError::Unavailable(reason)) if reason.contains("database.timeout")), "{late:?}");
+        drop(release);
+        assert_eq!(db.ping().await, Ok(()));
+    }
+}

@@ -1,0 +1,194 @@
+//! The bearer's user: rounds are shared, nothing is stale, and what fails heals.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokenbooth::account::UserId;
+use tokenbooth::clock::Timestamp;
+use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions, LoaderMetrics};
+
+use crate::databases::TestDatabase;
+use crate::postgres::Cluster;
+use crate::{open, open_with, somebody};
+
+/// The loader's own count, to be read.
+struct Rounds {
+    registry: Registry,
+    metrics: LoaderMetrics,
+}
+
+impl Rounds {
+    fn new() -> Self {
+        let batch_size = Histogram::new([1.0]);
+        let mut registry = Registry::default();
+        registry.register("batch", "Requests in one round", batch_size.clone());
+        Self {
+            registry,
+            metrics: LoaderMetrics { batch_size },
+        }
+    }
+
+    /// (rounds, requests in all of them)
+    fn count(&self) -> (u64, u64) {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a text");
+        let value = |name: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(name))
+                .expect("a metric");
+            line.rsplit(' ')
+                .next()
+                .and_then(|value| value.parse::<f64>().ok())
+                .expect("a number") as u64
+        };
+        (value("batch_count"), value("batch_sum"))
+    }
+}
+
+on_both_databases! {
+    async fn requests_that_wait_together_share_a_round(database: TestDatabase) {
+        let mut conn = db::connect(&database.parsed_url()).expect("a connection");
+        let users: Vec<_> = (0..50).map(|_| somebody()).collect();
+        for user in &users {
+            db::users::insert(&mut conn, user).expect("a user");
+        }
+        let rounds = Rounds::new();
+        let db = open_with(&database, Duration::from_secs(30), rounds.metrics.clone());
+        // Each of them four times, and some that nobody has, all at once.
+        let nobody: Vec<UserId> = (0..10).map(|_| UserId::generate()).collect();
+        let asked: Vec<UserId> = (0..4).flat_map(|_| users.iter().map(|user| user.id)).chain(nobody).collect();
+        let answers = join_all(asked.iter().map(|id| db.user(*id))).await;
+        for (number, answer) in answers.into_iter().enumerate() {
+            let expected = (number < 200).then(|| users[number % 50].clone());
+            assert_eq!(answer, Ok(expected), "{number}");
+        }
+        let (count, requests) = rounds.count();
+        assert_eq!(requests, 210);
+        // Its first round connects, so everybody else is waiting by then.
+        assert!(count <= 20, "{count} rounds for {requests} requests");
+    }
+
+    async fn what_was_committed_before_a_call_is_seen_by_it(database: TestDatabase) {
+        let db = open(&database);
+        let mut conn = db::connect(&database.parsed_url()).expect("a connection");
+        let user = somebody();
+        assert_eq!(db.user(user.id).await, Ok(None));
+        db::users::insert(&mut conn, &user).expect("a user");
+        assert_eq!(db.user(user.id).await, Ok(Some(user.clone())));
+        for round in 1..=50 {
+            let disabled = round % 2 == 1;
+            assert_eq!(db::users::set_disabled(&mut conn, user.id, disabled, Timestamp(round)), Ok(true));
+            let answers = join_all((0..5).map(|_| db.user(user.id))).await;
+            for answer in answers {
+                let seen = answer.expect("an answer").expect("a user");
+                assert_eq!((seen.disabled, seen.token_version), (disabled, (round + 1) / 2), "round {round}");
+            }
+        }
+        assert_eq!(db::users::delete(&mut conn, user.id), Ok(true));
+        assert_eq!(db.user(user.id).await, Ok(None));
+    }
+
+    async fn a_client_that_goes_away_hinders_nobody(database: TestDatabase) {
+        let db = open(&database);
+        let user = somebody();
+        let mut conn = db::connect(&database.parsed_url()).expect("a connection");
+        db::users::insert(&mut conn, &user).expect("a user");
+        for _ in 0..20 {
+            // Begun, and given up at once.
+            let _ = tokio::time::timeout(Duration::ZERO, db.user(user.id)).await;
+        }
+        assert_eq!(db.user(user.id).await, Ok(Some(user)));
+    }
+}
+
+#[actix_web::test]
+async fn a_killed_connection_is_replaced_before_anybody_notices() {
+    let Some(database) = TestDatabase::postgres() else {
+        return;
+    };
+    let db = open(&database);
+    let user = somebody();
+    let mut conn = db::connect(&database.parsed_url()).expect("a connection");
+    db::users::insert(&mut conn, &user).expect("a user");
+    for _ in 0..5 {
+        // Both threads of the loader get a connection.
+        for answer in join_all((0..50).map(|_| db.user(user.id))).await {
+            assert_eq!(answer, Ok(Some(user.clone())));
+        }
+        let killed = database.number(
+            "SELECT COUNT(*) AS number FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()) AS killed",
+        );
+        assert!(killed > 0);
+        assert_eq!(
+            db.user(user.id).await,
+            Ok(Some(user.clone())),
+            "the loader asks once more"
+        );
+    }
+    // The pool trusts a connection for a second; each dead one fails at most one request.
+    let mut failures = 0;
+    while db.ping().await.is_err() {
+        failures += 1;
+        assert!(failures <= 4, "a dead connection goes back into the pool");
+    }
+}
+
+#[actix_web::test]
+async fn the_queue_is_bounded_and_says_so_at_once() {
+    let Some(mut cluster) = Cluster::start_own() else {
+        return;
+    };
+    let url = DatabaseUrl::parse(&cluster.url()).expect("a good URL");
+    db::migrate(&url).expect("migrations run");
+    let timeout = Duration::from_secs(2);
+    let options = DbOptions {
+        url,
+        pool_size: 1,
+        timeout,
+    };
+    let db = Db::connect(
+        options,
+        LoaderMetrics {
+            batch_size: Histogram::new([]),
+        },
+    )
+    .expect("the database is there");
+    let nobody = UserId::generate();
+    // Both threads have a connection.
+    join_all((0..300).map(|_| db.user(nobody))).await;
+    cluster.pause();
+    let start = Instant::now();
+    // More than the queue holds and two threads have in hand.
+    let waiting = join_all((0..6000).map(async |_| (db.user(nobody).await, start.elapsed()))).await;
+    let (mut overloaded, mut too_slow) = (0, 0);
+    for (answer, took) in waiting {
+        match answer {
+            Err(DbError::Overloaded) => {
+                overloaded += 1;
+                assert!(
+                    took < timeout,
+                    "it waited to be told that it may not wait: {took:?}"
+                );
+            }
+            Err(DbError::Unavailable(reason)) if reason.contains("database.timeout") => {
+                too_slow += 1
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        (4096..=4096 + 2 * 128).contains(&too_slow),
+        "{too_slow} waited"
+    );
+    assert_eq!(overloaded + too_slow, 6000);
+    cluster.resume();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while db.user(nobody).await != Ok(None) {
+        assert!(Instant::now() < deadline, "the loader does not recover");
+    }
+}

@@ -1,0 +1,219 @@
+//! The schema: it goes down and up again, by many at once, and is what `schema.rs` says.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::{Arc, Barrier};
+
+use diesel::sql_types::{Integer, Text};
+use diesel::{QueryableByName, RunQueryDsl};
+use tokenbooth::db::{self, DatabaseUrl};
+
+use crate::databases::TestDatabase;
+use crate::{identity_of, somebody};
+
+const SCHEMA: &str = include_str!("../../src/db/schema.rs");
+/// How many migrate at once.
+const REPLICAS: usize = 8;
+
+fn migrations() -> usize {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let entries = std::fs::read_dir(folder).expect("the migrations");
+    entries
+        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir()))
+        .count()
+}
+
+/// The same database without a table.
+fn emptied(db: &TestDatabase) -> DatabaseUrl {
+    let url = db.parsed_url();
+    db::revert_all(&url).expect("every migration goes down");
+    db.execute("DROP TABLE __diesel_schema_migrations");
+    url
+}
+
+on_both_databases! {
+    async fn every_migration_goes_down_and_up_again(db: TestDatabase) {
+        let url = db.parsed_url();
+        let before = columns(&db);
+        for _ in 0..2 {
+            assert_eq!(db::revert_all(&url), Ok(migrations()));
+            assert!(columns(&db).is_empty(), "something is left: {:?}", columns(&db));
+            assert_eq!(db::pending_migrations(&url).expect("a list").len(), migrations());
+            assert_eq!(db::migrate(&url).expect("up again").len(), migrations());
+            assert_eq!(columns(&db), before);
+        }
+        assert_eq!(db::pending_migrations(&url), Ok(vec![]));
+        assert_eq!(db::migrate(&url), Ok(vec![]), "nothing is left to do");
+    }
+
+    async fn a_new_schema_works(db: TestDatabase) {
+        let url = emptied(&db);
+        db::migrate(&url).expect("migrations run");
+        let mut conn = db::connect(&url).expect("a connection");
+        let user = somebody();
+        db::users::insert(&mut conn, &user).expect("a user");
+        db::identities::insert(&mut conn, &identity_of(&user, "google", "1")).expect("an identity");
+        assert_eq!(db::users::find(&mut conn, user.id), Ok(Some(user)));
+    }
+
+    async fn replicas_that_migrate_at_once_all_succeed(db: TestDatabase) {
+        for _ in 0..5 {
+            let url = emptied(&db);
+            let start = Arc::new(Barrier::new(REPLICAS));
+            let replicas: Vec<_> = (0..REPLICAS)
+                .map(|_| {
+                    let (url, start) = (url.clone(), Arc::clone(&start));
+                    std::thread::spawn(move || {
+                        start.wait();
+                        db::migrate(&url)
+                    })
+                })
+                .collect();
+            let results: Vec<_> = replicas.into_iter().map(|replica| replica.join().expect("no panic")).collect();
+            let ran: usize = results.iter().map(|result| result.as_ref().expect("success").len()).sum();
+            assert_eq!(ran, migrations(), "each by one of them: {results:?}");
+            assert_eq!(db::pending_migrations(&url), Ok(vec![]));
+        }
+    }
+
+    async fn processes_that_migrate_at_once_all_succeed(db: TestDatabase) {
+        emptied(&db);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let processes: Vec<_> = (0..REPLICAS)
+            .map(|_| {
+                Command::new(env!("CARGO_BIN_EXE_tokenbooth"))
+                    .arg("migrate")
+                    .current_dir(folder.path())
+                    .env_clear()
+                    .env("TOKENBOOTH__DATABASE__URL", &db.url)
+                    .stdout(std::process::Stdio::piped())
+                    .stderr(std::process::Stdio::piped())
+                    .spawn()
+                    .expect("the binary runs")
+            })
+            .collect();
+        for process in processes {
+            let output = process.wait_with_output().expect("an end");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        assert_eq!(db::pending_migrations(&db.parsed_url()), Ok(vec![]));
+    }
+
+    async fn the_code_has_the_columns_that_the_database_has(db: TestDatabase) {
+        assert_eq!(columns(&db), columns_in_code());
+    }
+
+    async fn the_keys_and_indices_are_there(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let sql = if db.is_sqlite() {
+            "SELECT name AS text FROM sqlite_master WHERE type = 'index' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        } else {
+            "SELECT indexname::text AS text FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%\\_key' \
+             AND indexname NOT LIKE '%pkey' ORDER BY indexname"
+        };
+        let names: Vec<Line> = diesel::sql_query(sql).load(&mut conn).expect("a list");
+        let names: Vec<&str> = names.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(names, ["identities_user_id", "users_email_lower"]);
+    }
+}
+
+/// A fresh file, which SQLite also has to turn to a write-ahead log: everybody at once.
+#[test]
+fn replicas_that_make_the_sqlite_file_at_once_all_succeed() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("sqlite://{}", folder.path().join("new.db").display());
+        let url = DatabaseUrl::parse(&url).expect("a good URL");
+        let start = Arc::new(Barrier::new(REPLICAS));
+        let replicas: Vec<_> = (0..REPLICAS)
+            .map(|_| {
+                let (url, start) = (url.clone(), Arc::clone(&start));
+                std::thread::spawn(move || {
+                    start.wait();
+                    db::migrate(&url)
+                })
+            })
+            .collect();
+        for replica in replicas {
+            replica.join().expect("no panic").expect("success");
+        }
+        assert_eq!(db::pending_migrations(&url), Ok(vec![]));
+    }
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    text: String,
+}
+
+#[derive(QueryableByName)]
+struct ColumnRow {
+    #[diesel(sql_type = Text)]
+    table_name: String,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Integer)]
+    required: i32,
+}
+
+/// Column → its type in Diesel's words, by table.
+type Columns = BTreeMap<String, BTreeMap<String, String>>;
+
+/// What the database has, without the bookkeeping of the migrations.
+fn columns(db: &TestDatabase) -> Columns {
+    let sql = if db.is_sqlite() {
+        "SELECT m.name AS table_name, c.name AS name, c.type AS kind, c.\"notnull\" AS required
+         FROM sqlite_master AS m, pragma_table_info(m.name) AS c
+         WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'"
+    } else {
+        "SELECT table_name::text, column_name::text AS name, upper(data_type)::text AS kind,
+         (is_nullable = 'NO')::int AS required
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE '\\_\\_%'"
+    };
+    let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+    let rows: Vec<ColumnRow> = diesel::sql_query(sql).load(&mut conn).expect("the columns");
+    let mut tables = Columns::new();
+    for ColumnRow {
+        table_name,
+        name,
+        kind,
+        required,
+    } in rows
+    {
+        let kind = match kind.as_str() {
+            "TEXT" => "Text",
+            "BIGINT" => "BigInt",
+            "BOOLEAN" => "Bool",
+            other => other,
+        };
+        let kind = if required == 1 {
+            kind.to_owned()
+        } else {
+            format!("Nullable<{kind}>")
+        };
+        tables.entry(table_name).or_default().insert(name, kind);
+    }
+    tables
+}
+
+/// What `schema.rs` says: `table! { name (key) { column -> Type, … } }`.
+fn columns_in_code() -> Columns {
+    let mut tables = Columns::new();
+    let mut table = String::new();
+    for line in SCHEMA.lines().map(str::trim) {
+        if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with('{')) {
+            table = name.to_owned();
+        } else if let Some((column, kind)) = line.split_once(" -> ").filter(|_| line.ends_with(','))
+        {
+            let kind = kind.trim_end_matches(',').to_owned();
+            tables
+                .entry(table.clone())
+                .or_default()
+                .insert(column.to_owned(), kind);
+        }
+    }
+    tables
+}

@@ -1,0 +1,144 @@
+//! The queries, one table after the other.
+
+use tokenbooth::account::UserId;
+use tokenbooth::clock::Timestamp;
+use tokenbooth::db::{self, identities, users};
+
+use crate::databases::TestDatabase;
+use crate::{identity_of, somebody};
+
+on_both_databases! {
+    async fn a_user_comes_back_as_it_was_written(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let plain = somebody();
+        let mut full = somebody();
+        full.email = Some("Zo\u{eb}.O'Neil@Example.com".to_owned());
+        full.name = Some("\u{1f600} \u{202e}x\"; DROP TABLE users; --".to_owned());
+        full.avatar_url = Some("https://example.com/a.png".to_owned());
+        (full.admin, full.disabled, full.token_version) = (true, true, i64::MAX);
+        (full.created_at, full.last_login_at) = (Timestamp(i64::MIN), Some(Timestamp(0)));
+        let mut bare = somebody();
+        (bare.email, bare.name, bare.last_login_at) = (None, None, None);
+        for user in [&plain, &full, &bare] {
+            users::insert(&mut conn, user).expect("a user");
+            assert_eq!(users::find(&mut conn, user.id), Ok(Some(user.clone())));
+        }
+        assert_eq!(users::find(&mut conn, UserId::generate()), Ok(None));
+        let mut all = users::find_all(&mut conn, &[bare.id, plain.id, UserId::generate(), plain.id]).expect("users");
+        all.sort_by_key(|user| user.id);
+        assert_eq!(all, [plain, bare]);
+        assert_eq!(users::find_all(&mut conn, &[]), Ok(vec![]));
+    }
+
+    async fn users_are_listed_in_pages_by_key(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        assert_eq!(users::list(&mut conn, None, 10), Ok(vec![]));
+        let mut written: Vec<_> = (0..25).map(|_| somebody()).collect();
+        for user in written.iter().rev() {
+            users::insert(&mut conn, user).expect("a user");
+        }
+        let (mut read, mut after) = (Vec::new(), None);
+        loop {
+            let page = users::list(&mut conn, after, 10).expect("a page");
+            assert!(page.len() <= 10);
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            if read.is_empty() {
+                // Who comes meanwhile comes last, and a page is not shifted by who goes.
+                let newcomer = somebody();
+                users::insert(&mut conn, &newcomer).expect("a user");
+                written.push(newcomer);
+                assert_eq!(users::delete(&mut conn, page[3].id), Ok(true));
+            }
+            read.extend(page);
+        }
+        assert_eq!(read, written);
+        assert_eq!(users::list(&mut conn, Some(written[25].id), 10), Ok(vec![]));
+        assert_eq!(users::list(&mut conn, None, 0), Ok(vec![]));
+    }
+
+    async fn an_address_is_found_whatever_the_case_of_its_ascii_letters(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        for address in ["Ann@Example.com", "ann@example.COM", "\u{c4}nn@example.com", "\u{e4}nn@example.com", "a_n@example.com"] {
+            let mut user = somebody();
+            user.email = Some(address.to_owned());
+            users::insert(&mut conn, &user).expect("a user");
+        }
+        let found = |conn: &mut _, address: &str, limit| users::find_by_email(conn, address, limit).expect("users").len();
+        assert_eq!(found(&mut conn, "ANN@EXAMPLE.COM", 10), 2);
+        assert_eq!(found(&mut conn, "ANN@EXAMPLE.COM", 1), 1);
+        assert_eq!(found(&mut conn, "\u{c4}NN@example.com", 10), 1);
+        assert_eq!(found(&mut conn, "%@example.com", 10), 0);
+        assert_eq!(found(&mut conn, "", 10), 0);
+        // After a change the old address finds nobody.
+        let mut user = users::find_by_email(&mut conn, "a_n@example.com", 1).expect("users").remove(0);
+        user.email = None;
+        users::update_profile(&mut conn, &user, Timestamp(5)).expect("written");
+        assert_eq!(found(&mut conn, "a_n@example.com", 10), 0);
+    }
+
+    async fn a_sign_in_does_not_undo_what_an_administrator_does_meanwhile(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let mut user = somebody();
+        users::insert(&mut conn, &user).expect("a user");
+        assert_eq!(users::set_disabled(&mut conn, user.id, true, Timestamp(5)), Ok(true));
+        assert_eq!(users::set_admin(&mut conn, user.id, true, Timestamp(5)), Ok(true));
+        user.name = Some("Newer".to_owned());
+        users::update_profile(&mut conn, &user, Timestamp(6)).expect("written");
+        users::update_last_login(&mut conn, user.id, Timestamp(7)).expect("written");
+        let stored = users::find(&mut conn, user.id).expect("an answer").expect("a user");
+        assert_eq!((stored.disabled, stored.admin, stored.token_version), (true, true, 1));
+        assert_eq!((stored.name.as_deref(), stored.last_login_at), (Some("Newer"), Some(Timestamp(7))));
+        assert_eq!(db.number("SELECT updated_at AS number FROM users"), 6);
+    }
+
+    async fn disabling_ends_every_token_and_enabling_revives_none(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let user = somebody();
+        users::insert(&mut conn, &user).expect("a user");
+        let mut state = |disabled| {
+            assert_eq!(users::set_disabled(&mut conn, user.id, disabled, Timestamp(5)), Ok(true));
+            let stored = users::find(&mut conn, user.id).expect("an answer").expect("a user");
+            (stored.disabled, stored.token_version)
+        };
+        assert_eq!([state(true), state(false), state(true)], [(true, 1), (false, 1), (true, 2)]);
+        assert_eq!(users::set_disabled(&mut conn, UserId::generate(), true, Timestamp(5)), Ok(false));
+        assert_eq!(users::set_admin(&mut conn, UserId::generate(), true, Timestamp(5)), Ok(false));
+    }
+
+    async fn a_user_who_goes_takes_the_identities_along(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let (ann, ben) = (somebody(), somebody());
+        for user in [&ann, &ben] {
+            users::insert(&mut conn, user).expect("a user");
+        }
+        let ways = [identity_of(&ann, "google", "1"), identity_of(&ann, "github", "1"), identity_of(&ben, "google", "2")];
+        for way in &ways {
+            identities::insert(&mut conn, way).expect("an identity");
+        }
+        assert_eq!(identities::list(&mut conn, ann.id), Ok(ways[..2].to_vec()));
+        assert_eq!(users::delete(&mut conn, ann.id), Ok(true));
+        assert_eq!(users::delete(&mut conn, ann.id), Ok(false));
+        assert_eq!(identities::list(&mut conn, ann.id), Ok(vec![]));
+        assert_eq!(identities::find_with_user(&mut conn, "google", "1"), Ok(None));
+        assert_eq!(identities::find_with_user(&mut conn, "google", "2"), Ok(Some((ways[2].clone(), ben))));
+        // The way in is free again.
+        let cat = somebody();
+        users::insert(&mut conn, &cat).expect("a user");
+        identities::insert(&mut conn, &identity_of(&cat, "google", "1")).expect("an identity");
+    }
+
+    async fn an_identity_comes_back_as_it_was_written_with_its_user(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let user = somebody();
+        users::insert(&mut conn, &user).expect("a user");
+        let mut way = identity_of(&user, "acme", "s\u{fc}b '1'");
+        identities::insert(&mut conn, &way).expect("an identity");
+        let found = |conn: &mut _| identities::find_with_user(conn, "acme", "s\u{fc}b '1'");
+        assert_eq!(found(&mut conn), Ok(Some((way.clone(), user.clone()))));
+        (way.email, way.gives_email, way.last_used_at) = (None, false, Timestamp(9));
+        identities::update_at_sign_in(&mut conn, &way).expect("written");
+        assert_eq!(found(&mut conn), Ok(Some((way, user))));
+        assert_eq!(identities::find_with_user(&mut conn, "ACME", "s\u{fc}b '1'"), Ok(None));
+    }
+}
