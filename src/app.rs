@@ -15,6 +15,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
+use crate::drain::{Connections, Door};
 use crate::http;
 use crate::metrics::Metrics;
 use crate::openapi;
@@ -139,6 +140,7 @@ pub struct App {
 pub struct Stopper {
     tokenbooth: Tokenbooth,
     server: ServerHandle,
+    door: Door,
 }
 
 impl App {
@@ -212,6 +214,8 @@ impl App {
             settings.server.workers,
             settings.server.shutdown_timeout,
         );
+        let connections = Connections::default();
+        let door = Door::new(listener.try_clone()?, connections.clone());
         let app = tokenbooth.clone();
         let mut server = HttpServer::new(move || {
             let cors_settings = &app.state.settings.cors;
@@ -226,8 +230,9 @@ impl App {
                 // The last one is the outermost: preflights and 404 are observed too.
                 .wrap(from_fn(http::observe))
         })
+        .on_connect(connections.counter())
         .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(timeout.as_secs())
+        .shutdown_timeout(timeout.saturating_sub(Door::longest()).as_secs())
         .disable_signals();
         if let Some(workers) = workers {
             server = server.workers(workers);
@@ -237,6 +242,7 @@ impl App {
         let stopper = Stopper {
             tokenbooth,
             server: server.handle(),
+            door,
         };
         Ok((server, stopper))
     }
@@ -249,11 +255,13 @@ impl Stopper {
             .state
             .stopping
             .store(true, Ordering::Relaxed);
+        self.door.see_everybody_out().await;
         self.server.stop(true).await;
     }
 
     /// Does not wait for anybody.
     pub async fn stop_at_once(&self) {
+        drop(self.door.take());
         self.server.stop(false).await;
     }
 }

@@ -40,6 +40,7 @@ mod app;
 pub mod cli;
 pub mod clock;
 pub mod db;
+mod drain;
 pub mod error;
 pub mod http;
 pub mod jws;
