@@ -8,9 +8,8 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use futures_util::future::join_all;
 use prometheus_client::metrics::histogram::Histogram;
-use tokenbooth::db::{
-    self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions, LoaderMetrics,
-};
+use tokenbooth::db::{self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions};
+use tokenbooth::metrics::LoaderMetrics;
 
 use crate::databases::TestDatabase;
 use crate::{identity_of, open, postgres, somebody};
@@ -213,7 +212,7 @@ fn a_file_that_cannot_be_opened_is_told_as_such() {
     assert!(
         Db::connect(
             options,
-            LoaderMetrics {
+            &LoaderMetrics {
                 batch_size: Histogram::new([])
             }
         )
@@ -248,7 +247,7 @@ async fn every_sqlite_connection_has_its_settings() {
         assert_eq!((foreign_keys, journal.as_str(), synchronous), (1, "wal", 1));
         assert!(busy_timeout >= 1000, "{busy_timeout}");
     }
-    assert_eq!(db.pool_state().0, 4);
+    assert_eq!(db.pool_state().open, 4);
 }
 
 on_both_databases! {

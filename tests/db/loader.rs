@@ -6,9 +6,10 @@ use futures_util::future::join_all;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tokenbooth::account::UserId;
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions, LoaderMetrics};
+use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions};
+use tokenbooth::metrics::LoaderMetrics;
+use tokenbooth::user::UserId;
 
 use crate::databases::TestDatabase;
 use crate::postgres::Cluster;
@@ -153,7 +154,7 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     };
     let db = Db::connect(
         options,
-        LoaderMetrics {
+        &LoaderMetrics {
             batch_size: Histogram::new([]),
         },
     )

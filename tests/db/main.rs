@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
-use tokenbooth::account::{Identity, User, UserId};
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{Db, DbOptions, LoaderMetrics};
+use tokenbooth::db::{Db, DbOptions};
+use tokenbooth::metrics::LoaderMetrics;
+use tokenbooth::user::{Identity, User, UserId};
 use uuid::Uuid;
 
 use crate::databases::TestDatabase;
@@ -39,7 +40,7 @@ fn open_with(database: &TestDatabase, timeout: Duration, metrics: LoaderMetrics)
         pool_size: 4,
         timeout,
     };
-    Db::connect(options, metrics).expect("the database is there")
+    Db::connect(options, &metrics).expect("the database is there")
 }
 
 /// A user like no other, with nothing special about it.

@@ -1,8 +1,8 @@
 //! The queries, one table after the other.
 
-use tokenbooth::account::UserId;
 use tokenbooth::clock::Timestamp;
 use tokenbooth::db::{self, identities, users};
+use tokenbooth::user::UserId;
 
 use crate::databases::TestDatabase;
 use crate::{identity_of, somebody};
