@@ -348,7 +348,7 @@ fn a_provider_table_without_kind_is_taken_for_a_mistyped_name() {
 #[test]
 fn an_address_of_no_known_database_is_told_the_two_forms() {
     let forms = "expected sqlite://path/to/file.db or postgres://user:password@host/name";
-    let in_memory = "an in-memory SQLite database is another one in every connection; expected sqlite://path/to/file.db";
+    let in_memory = "an in-memory SQLite database is another one in every connection; expected sqlite://path/to/file.db or postgres://user:password@host/name";
     let end = described("database.url");
     for (url, problem) in [
         ("mysql://u:hunter2-must-not-be-shown@host/db", forms),
@@ -357,11 +357,11 @@ fn an_address_of_no_known_database_is_told_the_two_forms() {
         ("sqlite://:memory:", in_memory),
         (
             "sqlite://t.db?mode=hunter2-must-not-be-shown",
-            "sqlite:// takes a path and no parameters; expected sqlite://path/to/file.db",
+            "sqlite:// takes a path and no parameters; expected sqlite://path/to/file.db or postgres://user:password@host/name",
         ),
         (
             "postgres://u:hunter2-must-not-be-shown@host:99999/db",
-            "not a URL (invalid port number); expected postgres://user:password@host/name, with special characters in the password percent-encoded",
+            "not a URL (invalid port number); expected sqlite://path/to/file.db or postgres://user:password@host/name, with special characters in the password percent-encoded",
         ),
     ] {
         let expected = format!("database.url: {problem}. {end}");
