@@ -18,7 +18,7 @@ impl Settings {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         self.check_secrets()?;
         self.check_urls()?;
-        self.check_numbers()?;
+        self.check_values()?;
         let github = &self.providers.github;
         if github.client_id.is_some() != github.client_secret.is_some() {
             let (set, missing) = match github.client_id {
@@ -154,7 +154,7 @@ impl Settings {
         Ok(())
     }
 
-    fn check_numbers(&self) -> Result<(), SettingsError> {
+    fn check_values(&self) -> Result<(), SettingsError> {
         let positive = [
             (
                 "token.access_ttl",
@@ -180,6 +180,13 @@ impl Settings {
                     format!("Use at least {least:?}"),
                 ));
             }
+        }
+        if self.rate_limit.enabled {
+            return Err(SettingsError::new(
+                "rate_limit.enabled",
+                "this version has no limiter of its own",
+                "Leave it false and put a limiter in front, nginx's limit_req for example",
+            ));
         }
         if self.token.audience.is_empty() {
             return Err(SettingsError::new(

@@ -42,6 +42,8 @@ pub struct Settings {
     pub http_client: HttpClientSettings,
     /// The rules for accounts.
     pub accounts: AccountsSettings,
+    /// How often one address may ask.
+    pub rate_limit: RateLimitSettings,
     /// Browsers of other origins.
     pub cors: CorsSettings,
     /// What is logged.
@@ -165,6 +167,14 @@ pub struct HttpClientSettings {
 pub struct AccountsSettings {
     /// Sign a new identity in to the one user with the same verified e-mail.
     pub link_verified_email: bool,
+}
+
+/// `[rate_limit]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimitSettings {
+    /// Only `false`: there is no limiter yet.
+    pub enabled: bool,
 }
 
 /// `[cors]`
