@@ -1,11 +1,40 @@
-//! The `config` library's errors as ours: they name the key, the shape of the value and the remedy, never the value.
+//! What is wrong with the settings, in one line that names the key, the shape of the value and the remedy, never the value.
 
 use std::fmt;
 
 use config::ConfigError;
 
-use super::SettingsError;
-use super::load::variable_name;
+/// What is wrong with the settings: one line that names the key, what was found and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}. {remedy}")]
+pub struct SettingsError {
+    /// The key, dotted; or the file.
+    pub key: String,
+    /// What is wrong, without the value.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl SettingsError {
+    /// A problem with `key` and its remedy.
+    pub fn new(
+        key: impl Into<String>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            problem: problem.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// `server.port` → `TOKENBOOTH__SERVER__PORT`.
+pub(super) fn variable_name(key: &str) -> String {
+    format!("TOKENBOOTH__{}", key.replace('.', "__").to_uppercase())
+}
 
 /// The library's error as ours: it quotes values, we must not.
 pub(super) fn explain(path: &str, error: ConfigError) -> SettingsError {

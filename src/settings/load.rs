@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use config::{Config, File, FileFormat};
 
 use super::Settings;
-use super::explain::explain;
+use super::explain::{SettingsError, explain, variable_name};
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
 const DEVELOPMENT: &str = include_str!("../../config/development.toml");
@@ -37,33 +37,6 @@ impl fmt::Display for Environment {
             Self::Production => "production",
             Self::Other(name) => name,
         })
-    }
-}
-
-/// What is wrong with the settings: one line that names the key, what was found and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}. {remedy}")]
-pub struct SettingsError {
-    /// The key, dotted; or the file.
-    pub key: String,
-    /// What is wrong, without the value.
-    pub problem: String,
-    /// What to do about it.
-    pub remedy: String,
-}
-
-impl SettingsError {
-    /// A problem with `key` and its remedy.
-    pub fn new(
-        key: impl Into<String>,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            key: key.into(),
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
     }
 }
 
@@ -234,9 +207,4 @@ impl Sources {
             )),
         }
     }
-}
-
-/// `server.port` → `TOKENBOOTH__SERVER__PORT`.
-pub(super) fn variable_name(key: &str) -> String {
-    format!("TOKENBOOTH__{}", key.replace('.', "__").to_uppercase())
 }

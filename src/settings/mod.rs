@@ -15,7 +15,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 pub(crate) use self::check::check_provider_url;
-pub use self::load::{Environment, SettingsError, Sources};
+pub use self::explain::SettingsError;
+pub use self::load::{Environment, Sources};
 pub use self::providers::{
     GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings,
 };
