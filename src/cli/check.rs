@@ -73,6 +73,12 @@ fn check_database(findings: &mut Findings, settings: &Settings) -> Result<(), Co
     if let Some(file) = settings.database.url.file()
         && !file.exists()
     {
+        let folder = file.parent().filter(|path| !path.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            let text =
+                "SQLite, the folder of its file does not exist. Make it, or set database.url";
+            return Ok(findings.bad("database", text)?);
+        }
         return Ok(Findings::good(
             "database",
             "SQLite, the file will be made at the first start",

@@ -81,6 +81,24 @@ impl Tokenbooth {
         self.env(&name, value)
     }
 
+    /// What it reads on standard input.
+    pub fn input(self, text: &str) -> Self {
+        let mut this = self.file("stdin", text);
+        let file = File::open(this.folder().join("stdin")).expect("a file");
+        this.command.stdin(file);
+        this
+    }
+
+    /// Runs to the end with standard output closed by its reader; answers with status and standard error.
+    pub fn into_a_closed_pipe(mut self) -> Output {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.command.stdout(writer).stderr(Stdio::piped());
+        let child = self.command.spawn().expect("the binary runs");
+        // The command holds the writer's end.
+        child.wait_with_output().expect("the binary ends")
+    }
+
     /// The working directory.
     pub fn folder(&self) -> &Path {
         self.folder.path()
