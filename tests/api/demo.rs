@@ -1,7 +1,6 @@
 //! `tokenbooth demo`: what it promises a newcomer, and that it leaves nothing behind.
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -153,7 +152,7 @@ fn settings_meant_for_the_service_do_not_lead_the_demo_astray() {
         .file("config/default.toml", "[no.such]\nsetting = 1\n");
     let mut running = running.start();
     said(&mut running);
-    assert!(!Path::new("tokenbooth.db").exists());
+    assert!(!running.folder().join("tokenbooth.db").exists());
 }
 
 /// Takes the port that is used when nobody asks for another, unless somebody has it already.
