@@ -7,12 +7,23 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+/// libpq's own limits are minutes for a connection and hours for an answer: a server that vanished without a word (a
+/// failover) would keep every connection that was waiting for it. With these it is given up after half a minute. What
+/// stands in the address wins.
+const TIME_LIMITS: [(&str, &str); 5] = [
+    ("connect_timeout", "5"),
+    ("keepalives_idle", "10"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "25000"),
+];
+
 /// A database address whose scheme was understood.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// The file of an embedded database.
     Sqlite(PathBuf),
-    /// A libpq connection URI, with our connect timeout added.
+    /// A libpq connection URI, with our time limits added.
     Postgres(SecretString),
 }
 
@@ -62,9 +73,10 @@ impl DatabaseUrl {
 
     fn postgres(text: &str) -> Result<Self, DatabaseUrlError> {
         let mut url = Url::parse(text).map_err(DatabaseUrlError::Malformed)?;
-        // libpq waits for minutes when packets are dropped; a setting in the URL wins.
-        if !url.query_pairs().any(|(key, _)| key == "connect_timeout") {
-            url.query_pairs_mut().append_pair("connect_timeout", "5");
+        for (name, value) in TIME_LIMITS {
+            if !url.query_pairs().any(|(key, _)| key == name) {
+                url.query_pairs_mut().append_pair(name, value);
+            }
         }
         Ok(Self::Postgres(SecretString::from(url.as_str())))
     }
