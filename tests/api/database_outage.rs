@@ -338,7 +338,10 @@ impl Certificates {
         this.root("other-root");
         std::fs::write(this.path("names"), "subjectAltName=IP:127.0.0.1\n").expect("a file");
         this.openssl("req -new -newkey rsa:2048 -nodes -subj /CN=tokenbooth-test -keyout server.key -out server.csr");
-        this.openssl("x509 -req -in server.csr -CA root.crt -CAkey root.key -CAcreateserial -days 2 -extfile names -out server.crt");
+        let signed = "-CA root.crt -CAkey root.key -CAcreateserial -days 2 -extfile names";
+        this.openssl(&format!(
+            "x509 -req -in server.csr {signed} -out server.crt"
+        ));
         this
     }
 
@@ -388,7 +391,8 @@ async fn a_postgres_that_speaks_tls_only_is_reached_and_its_certificate_checked(
     let app = on(&checked(&certificates.path("root.crt"))).await;
     let signed_in = app.sign_in(Person::default()).await;
     assert_eq!(app.me(&signed_in.jwt).await.status, 200);
-    let connections = "SELECT COUNT(*) AS number FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE datname = 'postgres'";
+    let connections = "SELECT COUNT(*) AS number FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+         WHERE datname = 'postgres'";
     let encrypted = number(&cluster.url(), &format!("{connections} AND ssl"));
     assert!(encrypted >= 2, "pool and loader: {encrypted}");
     assert_eq!(

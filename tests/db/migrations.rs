@@ -108,8 +108,8 @@ on_both_databases! {
         let sql = if db.is_sqlite() {
             "SELECT name AS text FROM sqlite_master WHERE type = 'index' AND name NOT LIKE 'sqlite_%' ORDER BY name"
         } else {
-            "SELECT indexname::text AS text FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE '%\\_key' \
-             AND indexname NOT LIKE '%pkey' ORDER BY indexname"
+            "SELECT indexname::text AS text FROM pg_indexes WHERE schemaname = 'public' \
+             AND indexname NOT LIKE '%\\_key' AND indexname NOT LIKE '%pkey' ORDER BY indexname"
         };
         let names: Vec<Line> = diesel::sql_query(sql).load(&mut conn).expect("a list");
         let names: Vec<&str> = names.iter().map(|line| line.text.as_str()).collect();

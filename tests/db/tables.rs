@@ -59,12 +59,15 @@ on_both_databases! {
 
     async fn an_address_is_found_whatever_the_case_of_its_ascii_letters(db: TestDatabase) {
         let mut conn = db::connect(&db.parsed_url()).expect("a connection");
-        for address in ["Ann@Example.com", "ann@example.COM", "\u{c4}nn@example.com", "\u{e4}nn@example.com", "a_n@example.com"] {
+        for local in ["Ann@Example", "ann@EXAMPLE", "\u{c4}nn@example", "\u{e4}nn@example", "a_n@example"] {
+            let address = format!("{local}.com");
             let mut user = somebody();
-            user.email = Some(address.to_owned());
+            user.email = Some(address);
             users::insert(&mut conn, &user).expect("a user");
         }
-        let found = |conn: &mut _, address: &str, limit| users::find_by_email(conn, address, limit).expect("users").len();
+        let found = |conn: &mut _, address: &str, limit| {
+            users::find_by_email(conn, address, limit).expect("users").len()
+        };
         assert_eq!(found(&mut conn, "ANN@EXAMPLE.COM", 10), 2);
         assert_eq!(found(&mut conn, "ANN@EXAMPLE.COM", 1), 1);
         assert_eq!(found(&mut conn, "\u{c4}NN@example.com", 10), 1);
@@ -112,7 +115,8 @@ on_both_databases! {
         for user in [&ann, &ben] {
             users::insert(&mut conn, user).expect("a user");
         }
-        let ways = [identity_of(&ann, "google", "1"), identity_of(&ann, "github", "1"), identity_of(&ben, "google", "2")];
+        let ways = [(&ann, "google", "1"), (&ann, "github", "1"), (&ben, "google", "2")]
+            .map(|(user, provider, id)| identity_of(user, provider, id));
         for way in &ways {
             identities::insert(&mut conn, way).expect("an identity");
         }
