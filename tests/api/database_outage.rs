@@ -2,7 +2,6 @@
 //! and never its address in an answer.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +9,7 @@ use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, RunQueryDsl};
 use futures_util::future::{join, join_all};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use tokenbooth::db;
 use tokenbooth::mock::{MockProviders, Person};
@@ -324,62 +324,50 @@ async fn a_database_that_is_away_at_start_is_told_without_its_address() {
     );
 }
 
-/// Certificates for the tests' PostgreSQL, made by the `openssl` command, which stands beside the library that the
-/// driver is linked with.
+/// Certificates for the tests' PostgreSQL, on this machine only.
 struct Certificates {
     folder: tempfile::TempDir,
+    server: String,
+    server_key: String,
 }
 
 impl Certificates {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let this = Self { folder };
-        this.root("root");
-        this.root("other-root");
-        std::fs::write(this.path("names"), "subjectAltName=IP:127.0.0.1\n").expect("a file");
-        this.openssl("req -new -newkey rsa:2048 -nodes -subj /CN=tokenbooth-test -keyout server.key -out server.csr");
-        let signed = "-CA root.crt -CAkey root.key -CAcreateserial -days 2 -extfile names";
-        this.openssl(&format!(
-            "x509 -req -in server.csr {signed} -out server.crt"
-        ));
-        this
+        let root = Self::root(folder.path(), "root");
+        Self::root(folder.path(), "other-root");
+        let key = KeyPair::generate().expect("a key");
+        let server = CertificateParams::new(["127.0.0.1".to_owned()])
+            .and_then(|parameters| parameters.signed_by(&key, &root))
+            .expect("a certificate");
+        Self {
+            folder,
+            server: server.pem(),
+            server_key: key.serialize_pem(),
+        }
     }
 
-    fn root(&self, name: &str) {
-        self.openssl(&format!(
-            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -keyout {name}.key -out {name}.crt"
-        ));
-    }
-
-    fn openssl(&self, arguments: &str) {
-        let output = Command::new("openssl")
-            .args(arguments.split(' '))
-            .current_dir(self.folder.path())
-            .output()
-            .expect("this test needs the openssl command");
-        assert!(
-            output.status.success(),
-            "openssl {arguments}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+    /// An authority, whose certificate goes into a file for libpq.
+    fn root(folder: &Path, name: &str) -> Issuer<'static, KeyPair> {
+        let key = KeyPair::generate().expect("a key");
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = parameters.self_signed(&key).expect("a certificate");
+        std::fs::write(folder.join(format!("{name}.crt")), root.pem()).expect("a file");
+        Issuer::new(parameters, key)
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).expect("a file of openssl's")
     }
 }
 
 #[actix_web::test]
 async fn a_postgres_that_speaks_tls_only_is_reached_and_its_certificate_checked() {
     let certificates = Certificates::new();
-    let Some(cluster) = Cluster::start_own_tls(
-        &certificates.read("server.crt"),
-        &certificates.read("server.key"),
-    ) else {
+    let Some(cluster) = Cluster::start_own_tls(&certificates.server, &certificates.server_key)
+    else {
         return;
     };
     let checked = |root: &Path| {
