@@ -93,7 +93,7 @@ on_both_databases! {
 }
 
 /// An app of one's own with everything under `/booth`.
-async fn booth(mock: &MockProviders, db: &TestDatabase) -> Tokenbooth {
+fn booth(mock: &MockProviders, db: &TestDatabase) -> Tokenbooth {
     let settings = TestApp::sources(mock, &db.url)
         .load()
         .expect("good settings");
@@ -108,7 +108,7 @@ async fn greet(CurrentUser(user): CurrentUser) -> String {
 on_both_databases! {
     async fn the_routes_can_be_mounted_under_a_prefix(db: TestDatabase) {
         let mock = MockProviders::start().await.expect("the mock starts");
-        let tokenbooth = booth(&mock, &db).await;
+        let tokenbooth = booth(&mock, &db);
         let scope = web::scope("/booth").configure(tokenbooth.routes()).service(greet);
         let app = test::init_service(App::new().service(scope)).await;
 
@@ -129,7 +129,7 @@ on_both_databases! {
 async fn a_mounted_service_leaves_the_rest_of_the_app_alone() {
     let mock = MockProviders::start().await.expect("the mock starts");
     let db = TestDatabase::sqlite();
-    let tokenbooth = booth(&mock, &db).await;
+    let tokenbooth = booth(&mock, &db);
     let app = App::new()
         .configure(tokenbooth.routes())
         .default_service(web::to(async || HttpResponse::ImATeapot().body("mine")));

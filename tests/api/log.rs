@@ -217,6 +217,10 @@ impl Tour {
             .form(&[("credential", &id_token)]);
         self.send("POST", "/auth/{provider}", form).await;
 
+        self.everything_but_exchanges(&jwt, &id_token).await;
+    }
+
+    async fn everything_but_exchanges(&mut self, jwt: &str, id_token: &str) {
         self.me(&format!("Bearer {jwt}")).await;
         self.me(&format!("Bearer {jwt}x")).await;
         self.me(&format!("Bearer {id_token}")).await;

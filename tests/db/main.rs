@@ -1,5 +1,11 @@
 //! The queries, the migrations, the connections and the loader, on both databases.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails"
+)]
+
 #[path = "../support/databases.rs"]
 #[macro_use]
 mod databases;
