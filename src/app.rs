@@ -37,10 +37,7 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The address cannot be listened on.
-    #[error(
-        "server.host, server.port: cannot listen on {address}: {reason}. {}",
-        listen_remedy(reason)
-    )]
+    #[error("server.host, server.port: cannot listen on {address}: {reason}. {}", listen_remedy(reason))]
     Listen {
         /// Host and port.
         address: String,
@@ -48,14 +45,10 @@ pub enum StartError {
         reason: io::Error,
     },
     /// The database.
-    #[error(
-        "database.url: {0}. Check the address and that the database runs; `tokenbooth check` tells more"
-    )]
+    #[error("database.url: {0}. Check the address and that the database runs; `tokenbooth check` tells more")]
     Db(#[from] DbError),
     /// Migrations are pending and `database.migrate_on_start` is off.
-    #[error(
-        "database.migrate_on_start is off and {0} migrations have not run. Run `tokenbooth migrate`"
-    )]
+    #[error("database.migrate_on_start is off and {0} migrations have not run. Run `tokenbooth migrate`")]
     Unmigrated(usize),
     /// The HTTP client towards providers.
     #[error(
@@ -156,18 +149,11 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn build_with_clock(
-        mut settings: Settings,
-        clock: SharedClock,
-    ) -> Result<Self, StartError> {
+    pub fn build_with_clock(mut settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
         let listener = listen(&settings.server.host, settings.server.port)?;
         let port = listener.local_addr()?.port();
         settings.server.port = port;
-        Ok(Self {
-            tokenbooth: Tokenbooth::build_with_clock(settings, clock)?,
-            listener,
-            port,
-        })
+        Ok(Self { tokenbooth: Tokenbooth::build_with_clock(settings, clock)?, listener, port })
     }
 
     /// The port that was got; interesting when `server.port` was 0.
@@ -203,17 +189,10 @@ impl App {
     /// # Errors
     /// When the listener cannot be used.
     pub fn start(self) -> Result<(impl Future<Output = io::Result<()>>, Stopper), StartError> {
-        let Self {
-            tokenbooth,
-            listener,
-            port,
-        } = self;
+        let Self { tokenbooth, listener, port } = self;
         let settings = &tokenbooth.state.settings;
-        let (host, workers, timeout) = (
-            settings.server.host.clone(),
-            settings.server.workers,
-            settings.server.shutdown_timeout,
-        );
+        let (host, workers, timeout) =
+            (settings.server.host.clone(), settings.server.workers, settings.server.shutdown_timeout);
         let connections = Connections::default();
         let door = Door::new(listener.try_clone()?, connections.clone());
         let app = tokenbooth.clone();
@@ -223,10 +202,7 @@ impl App {
                 .app_data(app.state.clone())
                 .configure(app.routes())
                 .default_service(web::route().to(http::not_found))
-                .wrap(Condition::new(
-                    !cors_settings.allowed_origins.is_empty(),
-                    cors(cors_settings),
-                ))
+                .wrap(Condition::new(!cors_settings.allowed_origins.is_empty(), cors(cors_settings)))
                 // The last one is the outermost: preflights and 404 are observed too.
                 .wrap(from_fn(http::observe))
         })
@@ -239,11 +215,7 @@ impl App {
         }
         let server = server.listen(listener)?.run();
         log::info!("listening on {host}:{port}");
-        let stopper = Stopper {
-            tokenbooth,
-            server: server.handle(),
-            door,
-        };
+        let stopper = Stopper { tokenbooth, server: server.handle(), door };
         Ok((server, stopper))
     }
 }
@@ -251,10 +223,7 @@ impl App {
 impl Stopper {
     /// `/readyz` says so, connections are asked to close, requests in flight end, then the server does.
     pub async fn stop(&self) {
-        self.tokenbooth
-            .state
-            .stopping
-            .store(true, Ordering::Relaxed);
+        self.tokenbooth.state.stopping.store(true, Ordering::Relaxed);
         self.door.see_everybody_out().await;
         self.server.stop(true).await;
     }
@@ -268,9 +237,7 @@ impl Stopper {
 
 fn listen_remedy(reason: &io::Error) -> &'static str {
     match reason.kind() {
-        io::ErrorKind::AddrInUse => {
-            "Choose another port, with TOKENBOOTH__SERVER__PORT for example"
-        }
+        io::ErrorKind::AddrInUse => "Choose another port, with TOKENBOOTH__SERVER__PORT for example",
         io::ErrorKind::PermissionDenied => {
             "Choose a port from 1024 on, with TOKENBOOTH__SERVER__PORT for example"
         }
@@ -279,10 +246,7 @@ fn listen_remedy(reason: &io::Error) -> &'static str {
 }
 
 fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
-    let failed = |reason| StartError::Listen {
-        address: format!("{host}:{port}"),
-        reason,
-    };
+    let failed = |reason| StartError::Listen { address: format!("{host}:{port}"), reason };
     let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(failed)?.collect();
     let mut last = io::Error::other("the name has no address");
     for address in addresses {
@@ -296,11 +260,8 @@ fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
 
 fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     // Tokio's socket and not std's listener, whose queue of 128 is short for a burst of new clients.
-    let socket = if address.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()
-    } else {
-        tokio::net::TcpSocket::new_v6()
-    }?;
+    let socket =
+        if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
@@ -348,12 +309,8 @@ pub(crate) fn provider_client(
     metrics: &Metrics,
     clock: &SharedClock,
 ) -> Result<ProviderClient, StartError> {
-    ProviderClient::new(
-        settings.http_client.timeout,
-        metrics.provider_latency.clone(),
-        clock,
-    )
-    .map_err(|error| StartError::Client(with_causes(&error)))
+    ProviderClient::new(settings.http_client.timeout, metrics.provider_latency.clone(), clock)
+        .map_err(|error| StartError::Client(with_causes(&error)))
 }
 
 /// An error and what caused it: the outermost one says "builder error" and no more.
@@ -370,17 +327,8 @@ pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
             .map_err(|(path, reason)| StartError::SecretFile { path, reason })?,
     };
     let keyring = Keyring::new(&secret, &settings.token.previous_secrets);
-    let issuer = settings
-        .token
-        .issuer
-        .clone()
-        .unwrap_or_else(|| settings.public_url());
-    Ok(Tokens::new(
-        keyring,
-        issuer,
-        settings.token.audience.clone(),
-        settings.token.access_ttl,
-    ))
+    let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
+    Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
 }
 
 /// No cookies are involved, so credentials are not allowed and any origin may be named without danger.
@@ -390,11 +338,8 @@ fn cors(settings: &CorsSettings) -> Cors {
         .allowed_headers(["authorization", "content-type", "x-request-id"])
         .expose_headers(["x-request-id", "retry-after", "www-authenticate"])
         .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
-    settings
-        .allowed_origins
-        .iter()
-        .fold(cors, |cors, origin| match origin.as_str() {
-            "*" => cors.allow_any_origin().send_wildcard(),
-            origin => cors.allowed_origin(origin),
-        })
+    settings.allowed_origins.iter().fold(cors, |cors, origin| match origin.as_str() {
+        "*" => cors.allow_any_origin().send_wildcard(),
+        origin => cors.allowed_origin(origin),
+    })
 }

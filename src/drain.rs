@@ -63,10 +63,7 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(listener: TcpListener, connections: Connections) -> Self {
-        Self {
-            listener: Arc::new(Mutex::new(Some(listener))),
-            connections,
-        }
+        Self { listener: Arc::new(Mutex::new(Some(listener))), connections }
     }
 
     /// Returns when the server can be stopped, after [`FAREWELL`] and [`LAST_CALL`] at most. Answers must already say

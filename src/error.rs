@@ -48,97 +48,53 @@ impl Code {
     #[must_use]
     pub fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::InvalidRequest => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "The request is malformed",
-            ),
-            Self::InvalidToken => (
-                StatusCode::UNAUTHORIZED,
-                "invalid_token",
-                "The token is not accepted",
-            ),
-            Self::AudienceMismatch => (
-                StatusCode::UNAUTHORIZED,
-                "audience_mismatch",
-                "The token was made for another app",
-            ),
-            Self::IssuerMismatch => (
-                StatusCode::UNAUTHORIZED,
-                "issuer_mismatch",
-                "The token was made by another issuer",
-            ),
-            Self::TokenExpired => (
-                StatusCode::UNAUTHORIZED,
-                "token_expired",
-                "The token has expired",
-            ),
-            Self::NonceMismatch => (
-                StatusCode::UNAUTHORIZED,
-                "nonce_mismatch",
-                "The token's nonce is not the one expected",
-            ),
-            Self::UserDisabled => (
-                StatusCode::FORBIDDEN,
-                "user_disabled",
-                "The account is disabled",
-            ),
-            Self::AdminRequired => (
-                StatusCode::FORBIDDEN,
-                "admin_required",
-                "Only administrators may do this",
-            ),
-            Self::UnknownProvider => (
-                StatusCode::NOT_FOUND,
-                "unknown_provider",
-                "There is no such provider",
-            ),
+            Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request", "The request is malformed"),
+            Self::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token", "The token is not accepted"),
+            Self::AudienceMismatch => {
+                (StatusCode::UNAUTHORIZED, "audience_mismatch", "The token was made for another app")
+            }
+            Self::IssuerMismatch => {
+                (StatusCode::UNAUTHORIZED, "issuer_mismatch", "The token was made by another issuer")
+            }
+            Self::TokenExpired => (StatusCode::UNAUTHORIZED, "token_expired", "The token has expired"),
+            Self::NonceMismatch => {
+                (StatusCode::UNAUTHORIZED, "nonce_mismatch", "The token's nonce is not the one expected")
+            }
+            Self::UserDisabled => (StatusCode::FORBIDDEN, "user_disabled", "The account is disabled"),
+            Self::AdminRequired => {
+                (StatusCode::FORBIDDEN, "admin_required", "Only administrators may do this")
+            }
+            Self::UnknownProvider => (StatusCode::NOT_FOUND, "unknown_provider", "There is no such provider"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is nothing here"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "Another method is expected",
-            ),
-            Self::PayloadTooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "payload_too_large",
-                "The body is too large",
-            ),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Another method is expected")
+            }
+            Self::PayloadTooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large")
+            }
             Self::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "The body's type is not accepted",
             ),
-            Self::Internal => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something is wrong on our side",
-            ),
-            Self::ProviderBadAnswer => (
-                StatusCode::BAD_GATEWAY,
-                "provider_unavailable",
-                "The provider is in trouble",
-            ),
-            Self::ProviderUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "provider_unavailable",
-                "The provider cannot be asked now",
-            ),
-            Self::ProviderTimeout => (
-                StatusCode::GATEWAY_TIMEOUT,
-                "provider_unavailable",
-                "The provider does not answer in time",
-            ),
-            Self::DatabaseUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "database_unavailable",
-                "The database is unavailable",
-            ),
-            Self::Overloaded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded",
-                "There are too many requests now",
-            ),
+            Self::Internal => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong on our side")
+            }
+            Self::ProviderBadAnswer => {
+                (StatusCode::BAD_GATEWAY, "provider_unavailable", "The provider is in trouble")
+            }
+            Self::ProviderUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", "The provider cannot be asked now")
+            }
+            Self::ProviderTimeout => {
+                (StatusCode::GATEWAY_TIMEOUT, "provider_unavailable", "The provider does not answer in time")
+            }
+            Self::DatabaseUnavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", "The database is unavailable")
+            }
+            Self::Overloaded => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "There are too many requests now")
+            }
         }
     }
 
@@ -200,26 +156,14 @@ impl ApiError {
     /// A refusal with its explanation.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            retry_after: None,
-            challenge: None,
-            reason: None,
-        }
+        Self { code, detail: detail.into(), retry_after: None, challenge: None, reason: None }
     }
 
     /// Something we did wrong. The client learns nothing of it, the log does.
     #[must_use]
     pub fn internal(reason: impl fmt::Display) -> Self {
-        let error = Self::new(
-            Code::Internal,
-            "this is logged; please tell us the X-Request-Id",
-        );
-        Self {
-            reason: Some(reason.to_string()),
-            ..error
-        }
+        let error = Self::new(Code::Internal, "this is logged; please tell us the X-Request-Id");
+        Self { reason: Some(reason.to_string()), ..error }
     }
 
     /// A bearer credential that is not accepted. Expired, revoked, disabled and deleted look alike to the client.
@@ -229,21 +173,14 @@ impl ApiError {
             Code::InvalidToken,
             "the access token is not valid any more, or never was: sign in again",
         );
-        Self {
-            challenge: Some(Challenge::InvalidToken),
-            reason: Some(reason.to_string()),
-            ..error
-        }
+        Self { challenge: Some(Challenge::InvalidToken), reason: Some(reason.to_string()), ..error }
     }
 
     /// No bearer credential at all.
     #[must_use]
     pub fn missing_bearer() -> Self {
         let detail = "this needs an access token, sent as \"Authorization: Bearer <token>\"";
-        Self {
-            challenge: Some(Challenge::Missing),
-            ..Self::new(Code::InvalidToken, detail)
-        }
+        Self { challenge: Some(Challenge::Missing), ..Self::new(Code::InvalidToken, detail) }
     }
 
     /// Which row of the table it is.
@@ -272,15 +209,10 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let (status, code, title) = self.code.row();
         let mut response = HttpResponse::build(status);
-        response
-            .content_type("application/problem+json")
-            .insert_header((CACHE_CONTROL, "no-store"));
+        response.content_type("application/problem+json").insert_header((CACHE_CONTROL, "no-store"));
         if let Some(wait) = self.retry_after {
             // Whole seconds, rounded up: coming back early would be refused again.
-            response.insert_header((
-                RETRY_AFTER,
-                wait.as_millis().div_ceil(1000).max(1).to_string(),
-            ));
+            response.insert_header((RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string()));
         }
         match self.challenge {
             Some(Challenge::InvalidToken) => {
@@ -297,9 +229,7 @@ impl ResponseError for ApiError {
             _ => {}
         }
         let reason = self.reason.clone().unwrap_or_else(|| self.detail.clone());
-        response
-            .extensions_mut()
-            .insert(RefusalNote { code, reason });
+        response.extensions_mut().insert(RefusalNote { code, reason });
         response.json(Problem {
             kind: format!("urn:tokenbooth:error:{code}"),
             title,
@@ -339,11 +269,7 @@ impl From<DbError> for ApiError {
                     Code::DatabaseUnavailable,
                     "the database cannot be asked now; please try again",
                 );
-                Self {
-                    reason: Some(error.to_string()),
-                    ..told
-                }
-                .retry_in(wait)
+                Self { reason: Some(error.to_string()), ..told }.retry_in(wait)
             }
             DbError::Overloaded => Self::new(Code::Overloaded, error.to_string()).retry_in(wait),
             DbError::Conflict | DbError::Inconsistent(_) => Self::internal(error),
@@ -355,14 +281,8 @@ impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Disabled(_) => {
-                let told = Self::new(
-                    Code::UserDisabled,
-                    "this account was disabled by an administrator",
-                );
-                Self {
-                    reason: Some(error.to_string()),
-                    ..told
-                }
+                let told = Self::new(Code::UserDisabled, "this account was disabled by an administrator");
+                Self { reason: Some(error.to_string()), ..told }
             }
             SignInError::Db(error) => error.into(),
         }

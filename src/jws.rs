@@ -112,18 +112,11 @@ impl<'a> UnverifiedJws<'a> {
     /// Everything that can be said without a key: length, parts, header, extensions.
     pub fn parse(token: &'a str, limit: usize) -> Result<Self, JwsError> {
         if token.len() > limit {
-            return Err(JwsError::TooLong {
-                length: token.len(),
-                limit,
-            });
+            return Err(JwsError::TooLong { length: token.len(), limit });
         }
         let not_three = || {
             let parts = token.split('.').count();
-            JwsError::NotThreeParts(if parts > 3 {
-                "more".to_owned()
-            } else {
-                parts.to_string()
-            })
+            JwsError::NotThreeParts(if parts > 3 { "more".to_owned() } else { parts.to_string() })
         };
         let (signing_input, signature) = token.rsplit_once('.').ok_or_else(not_three)?;
         let (header, payload) = signing_input.split_once('.').ok_or_else(not_three)?;
@@ -137,12 +130,7 @@ impl<'a> UnverifiedJws<'a> {
         if header.b64.is_some() {
             return Err(JwsError::Extension("b64"));
         }
-        Ok(Self {
-            header,
-            signing_input,
-            payload,
-            signature,
-        })
+        Ok(Self { header, signing_input, payload, signature })
     }
 
     /// What the token says of itself, to choose a key by.
@@ -193,9 +181,7 @@ impl<'a> UnverifiedJws<'a> {
 pub fn looks_like_a_jwt(token: &str) -> bool {
     let mut parts = token.split('.');
     let header = parts.next().unwrap_or_default();
-    parts.count() == 2
-        && header.len() <= 4096
-        && from_base64url_json::<serde_json::Map<_, _>>(header).is_ok()
+    parts.count() == 2 && header.len() <= 4096 && from_base64url_json::<serde_json::Map<_, _>>(header).is_ok()
 }
 
 /// Signs `claims` under `header` with `key`.
@@ -227,11 +213,7 @@ impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut characters = self.0.chars();
         let shown: String = characters.by_ref().take(80).collect();
-        let more = if characters.next().is_some() {
-            "…"
-        } else {
-            ""
-        };
+        let more = if characters.next().is_some() { "…" } else { "" };
         write!(f, "\"{}{more}\"", shown.escape_debug())
     }
 }
@@ -243,9 +225,8 @@ fn name(algorithm: Algorithm) -> String {
 
 /// Canonical base64url without padding, then a JSON object of the wanted shape. The error says where, never what.
 fn from_base64url_json<T: DeserializeOwned>(part: &str) -> Result<T, String> {
-    let bytes = BASE64_URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| "not base64url without padding".to_owned())?;
+    let bytes =
+        BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| "not base64url without padding".to_owned())?;
     // Serde passes over what is no UTF-8 in a member that nobody reads; and it reads a struct from an array of its
     // members' values, which is no header and no claims set.
     let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
@@ -264,11 +245,7 @@ pub(crate) fn json_problem<T: DeserializeOwned>(text: &[u8]) -> String {
     };
     let (path, error) = (error.path().to_string(), error.into_inner());
     if error.classify() != serde_json::error::Category::Data {
-        return format!(
-            "not JSON (line {}, column {})",
-            error.line(),
-            error.column()
-        );
+        return format!("not JSON (line {}, column {})", error.line(), error.column());
     }
     let message = error.to_string();
     let message = message.split(" at line").next().unwrap_or_default();

@@ -110,9 +110,7 @@ impl Default for Metrics {
         let exchanges = Family::default();
         let provider_latency: ProviderLatency =
             Family::new_with_constructor(provider_seconds as fn() -> Histogram);
-        let loader = LoaderMetrics {
-            batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
-        };
+        let loader = LoaderMetrics { batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 8)) };
         let (keys, keys_age, pool) = (Family::default(), Family::default(), Family::default());
         let mut registry = Registry::with_prefix("tokenbooth");
         registry.register_with_unit(
@@ -121,94 +119,46 @@ impl Default for Metrics {
             Unit::Seconds,
             requests.clone(),
         );
-        registry.register(
-            "exchanges",
-            "Exchanges by provider and result",
-            exchanges.clone(),
-        );
+        registry.register("exchanges", "Exchanges by provider and result", exchanges.clone());
         let help = "Time a provider takes to answer";
-        registry.register_with_unit(
-            "provider_request",
-            help,
-            Unit::Seconds,
-            provider_latency.clone(),
-        );
+        registry.register_with_unit("provider_request", help, Unit::Seconds, provider_latency.clone());
         registry.register(
             "user_loader_batch",
             "Bearer requests that shared one read",
             loader.batch_size.clone(),
         );
         registry.register("jwks_keys", "Usable provider keys", keys.clone());
-        registry.register_with_unit(
-            "jwks_age",
-            "Age of the provider keys",
-            Unit::Seconds,
-            keys_age.clone(),
-        );
-        registry.register(
-            "database_connections",
-            "Connections of the pool",
-            pool.clone(),
-        );
+        registry.register_with_unit("jwks_age", "Age of the provider keys", Unit::Seconds, keys_age.clone());
+        registry.register("database_connections", "Connections of the pool", pool.clone());
         let registry = std::sync::Arc::new(registry);
-        Self {
-            requests,
-            exchanges,
-            provider_latency,
-            loader,
-            keys,
-            keys_age,
-            pool,
-            registry,
-        }
+        Self { requests, exchanges, provider_latency, loader, keys, keys_age, pool, registry }
     }
 }
 
 impl Metrics {
     /// Counts a finished request.
     pub fn request(&self, labels: &RequestLabels, took: Duration) {
-        self.requests
-            .get_or_create(labels)
-            .observe(took.as_secs_f64());
+        self.requests.get_or_create(labels).observe(took.as_secs_f64());
     }
 
     /// Counts an exchange.
     pub fn exchange(&self, provider: &str, result: &'static str) {
-        self.exchanges
-            .get_or_create(&ExchangeLabels {
-                provider: provider.to_owned(),
-                result,
-            })
-            .inc();
+        self.exchanges.get_or_create(&ExchangeLabels { provider: provider.to_owned(), result }).inc();
     }
 
     /// All metrics as text. What is a state and no event is handed in, as it is now.
     ///
     /// # Errors
     /// None in practice: writing to a `String` does not fail.
-    pub fn render(
-        &self,
-        keys: &[KeysGauge<'_>],
-        pool: PoolGauge,
-    ) -> Result<String, std::fmt::Error> {
+    pub fn render(&self, keys: &[KeysGauge<'_>], pool: PoolGauge) -> Result<String, std::fmt::Error> {
         let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         for set in keys {
-            let labels = KeysLabels {
-                provider: set.provider.to_owned(),
-            };
-            self.keys
-                .get_or_create(&labels)
-                .set(number(set.keys as u64));
-            self.keys_age
-                .get_or_create(&labels)
-                .set(number(set.age.as_secs()));
+            let labels = KeysLabels { provider: set.provider.to_owned() };
+            self.keys.get_or_create(&labels).set(number(set.keys as u64));
+            self.keys_age.get_or_create(&labels).set(number(set.age.as_secs()));
         }
-        self.pool
-            .get_or_create(&PoolLabels { state: "open" })
-            .set(i64::from(pool.open));
-        self.pool
-            .get_or_create(&PoolLabels { state: "idle" })
-            .set(i64::from(pool.idle));
+        self.pool.get_or_create(&PoolLabels { state: "open" }).set(i64::from(pool.open));
+        self.pool.get_or_create(&PoolLabels { state: "idle" }).set(i64::from(pool.idle));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -33,13 +33,8 @@ pub(crate) fn read_or_create(url: &DatabaseUrl) -> Result<SecretString, (PathBuf
         return Ok(secret);
     }
     create(&path).map_err(failed)?;
-    log::warn!(
-        "token.secret is not set: one was made for development and kept in {}",
-        path.display()
-    );
-    read(&path)
-        .map_err(failed)?
-        .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+    log::warn!("token.secret is not set: one was made for development and kept in {}", path.display());
+    read(&path).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }
 
 fn read(path: &Path) -> io::Result<Option<SecretString>> {
@@ -55,13 +50,8 @@ fn read(path: &Path) -> io::Result<Option<SecretString>> {
 /// the same secret. A temporary file can be read by its owner only (0600), and stays so.
 fn create(path: &Path) -> io::Result<()> {
     let mut secret = [0; SECRET_BYTES];
-    SystemRandom::new()
-        .fill(&mut secret)
-        .map_err(|_| io::Error::other("no randomness"))?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    SystemRandom::new().fill(&mut secret).map_err(|_| io::Error::other("no randomness"))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     writeln!(file, "{}", BASE64_STANDARD.encode(secret))?;
     match file.persist_noclobber(path) {

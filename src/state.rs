@@ -33,9 +33,7 @@ impl AppState {
     /// 500 when an embedding app uses an extractor without having mounted [`crate::Tokenbooth::routes`].
     pub(crate) fn of(request: &HttpRequest) -> Result<Data<Self>, ApiError> {
         request.app_data::<Data<Self>>().cloned().ok_or_else(|| {
-            ApiError::internal(
-                "this App has no tokenbooth: call .configure(tokenbooth.routes()) on it",
-            )
+            ApiError::internal("this App has no tokenbooth: call .configure(tokenbooth.routes()) on it")
         })
     }
 

@@ -55,34 +55,17 @@ fn text(line: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
             let value = value.to_string();
             let plain = !value.is_empty()
                 && !value.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
-            let written = if plain {
-                write!(self.0, " {key}={value}")
-            } else {
-                write!(self.0, " {key}={value:?}")
-            };
+            let written =
+                if plain { write!(self.0, " {key}={value}") } else { write!(self.0, " {key}={value:?}") };
             written.map_err(Error::boxed)
         }
     }
 
     // A message with a line break would look like two events.
-    let message = record
-        .args()
-        .to_string()
-        .escape_debug()
-        .to_string()
-        .replace("\\\"", "\"")
-        .replace("\\'", "'");
-    write!(
-        line,
-        "{} {:5} {} {message}",
-        SystemClock.now(),
-        record.level(),
-        record.target()
-    )?;
-    record
-        .key_values()
-        .visit(&mut Pairs(line))
-        .map_err(std::io::Error::other)?;
+    let message =
+        record.args().to_string().escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'");
+    write!(line, "{} {:5} {} {message}", SystemClock.now(), record.level(), record.target())?;
+    record.key_values().visit(&mut Pairs(line)).map_err(std::io::Error::other)?;
     writeln!(line)
 }
 
@@ -102,22 +85,10 @@ fn json(line: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
     }
 
     let mut members = Members(serde_json::Map::new());
-    members
-        .0
-        .insert("time".to_owned(), SystemClock.now().to_string().into());
-    members.0.insert(
-        "level".to_owned(),
-        record.level().as_str().to_lowercase().into(),
-    );
-    members
-        .0
-        .insert("target".to_owned(), record.target().into());
-    members
-        .0
-        .insert("message".to_owned(), record.args().to_string().into());
-    record
-        .key_values()
-        .visit(&mut members)
-        .map_err(std::io::Error::other)?;
+    members.0.insert("time".to_owned(), SystemClock.now().to_string().into());
+    members.0.insert("level".to_owned(), record.level().as_str().to_lowercase().into());
+    members.0.insert("target".to_owned(), record.target().into());
+    members.0.insert("message".to_owned(), record.args().to_string().into());
+    record.key_values().visit(&mut members).map_err(std::io::Error::other)?;
     writeln!(line, "{}", serde_json::Value::Object(members.0))
 }

@@ -61,9 +61,7 @@ pub async fn sign_in(
                     result => return result,
                 }
             }
-            Err(DbError::Unavailable(
-                "a first sign-in met another one again and again".to_owned(),
-            ))
+            Err(DbError::Unavailable("a first sign-in met another one again and again".to_owned()))
         })
         .await?;
     if sign_in.user.disabled {
@@ -81,17 +79,12 @@ fn welcome_back(
     now: Timestamp,
 ) -> Result<SignIn, DbError> {
     if user.disabled {
-        return Ok(SignIn {
-            user,
-            created: false,
-        });
+        return Ok(SignIn { user, created: false });
     }
     let before = (known.clone(), user.clone());
     follow_provider(&mut known, &mut user, identity);
     let profile_changed = user != before.1;
-    let due = user
-        .last_login_at
-        .is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
+    let due = user.last_login_at.is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
         || now.since(known.last_used_at) >= LAST_LOGIN_GRANULARITY;
     if due {
         user.last_login_at = Some(now);
@@ -108,10 +101,7 @@ fn welcome_back(
             identities::update_at_sign_in(conn, &known)
         })?;
     }
-    Ok(SignIn {
-        user,
-        created: false,
-    })
+    Ok(SignIn { user, created: false })
 }
 
 /// Takes over what the provider says now. What it does not mention stays: a token without the e-mail scope is no news.
@@ -152,10 +142,7 @@ fn first_sign_in(
             })?;
             user.last_login_at = Some(now);
         }
-        return Ok(SignIn {
-            user,
-            created: false,
-        });
+        return Ok(SignIn { user, created: false });
     }
     let user = User {
         id: UserId::generate(),
@@ -170,15 +157,9 @@ fn first_sign_in(
     };
     db::transaction(conn, |conn| {
         users::insert(conn, &user)?;
-        identities::insert(
-            conn,
-            &new_identity(user.id, identity, user.email.is_some(), now),
-        )
+        identities::insert(conn, &new_identity(user.id, identity, user.email.is_some(), now))
     })?;
-    Ok(SignIn {
-        user,
-        created: true,
-    })
+    Ok(SignIn { user, created: true })
 }
 
 /// Several users with one address are no answer to "whose is it".
@@ -188,12 +169,7 @@ fn the_one_user_with(conn: &mut DbConn, email: Option<&str>) -> Result<Option<Us
     Ok(if found.len() == 1 { found.pop() } else { None })
 }
 
-fn new_identity(
-    user_id: UserId,
-    identity: &VerifiedIdentity,
-    gives_email: bool,
-    now: Timestamp,
-) -> Identity {
+fn new_identity(user_id: UserId, identity: &VerifiedIdentity, gives_email: bool, now: Timestamp) -> Identity {
     Identity {
         id: Uuid::now_v7(),
         user_id,

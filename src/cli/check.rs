@@ -53,15 +53,13 @@ pub(super) async fn run() -> Result<(), CommandError> {
 }
 
 fn check_settings(settings: &Settings) -> Result<(), CommandError> {
-    Findings::good(
-        "settings",
-        &format!("complete for {}", settings.environment),
-    )?;
+    Findings::good("settings", &format!("complete for {}", settings.environment))?;
     if settings.environment == Environment::Development {
         return Ok(());
     }
     if settings.server.public_url.is_none() {
-        let text = "it is made from host and port; set it, since all replicas and their clients must agree on it";
+        let text =
+            "it is made from host and port; set it, since all replicas and their clients must agree on it";
         Findings::warn("server.public_url", text)?;
     }
     Ok(())
@@ -75,39 +73,28 @@ fn check_database(findings: &mut Findings, settings: &Settings) -> Result<(), Co
     {
         let folder = file.parent().filter(|path| !path.as_os_str().is_empty());
         if folder.is_some_and(|folder| !folder.is_dir()) {
-            let text =
-                "SQLite, the folder of its file does not exist. Make it, or set database.url";
+            let text = "SQLite, the folder of its file does not exist. Make it, or set database.url";
             return Ok(findings.bad("database", text)?);
         }
-        return Ok(Findings::good(
-            "database",
-            "SQLite, the file will be made at the first start",
-        )?);
+        return Ok(Findings::good("database", "SQLite, the file will be made at the first start")?);
     }
     match db::pending_migrations(&settings.database.url) {
-        Err(error) => findings.bad(
-            "database",
-            &format!("{error}. Check database.url and that the database runs"),
-        )?,
+        Err(error) => {
+            findings.bad("database", &format!("{error}. Check database.url and that the database runs"))?;
+        }
         Ok(pending) if pending.is_empty() => {
             Findings::good("database", &format!("{backend}, schema up to date"))?;
         }
         Ok(pending) if settings.database.migrate_on_start => {
             Findings::good(
                 "database",
-                &format!(
-                    "{backend}, {} migrations will run at the next start",
-                    pending.len()
-                ),
+                &format!("{backend}, {} migrations will run at the next start", pending.len()),
             )?;
         }
         Ok(pending) => {
             findings.bad(
                 "database",
-                &format!(
-                    "{backend}, {} migrations are pending: run `tokenbooth migrate`",
-                    pending.len()
-                ),
+                &format!("{backend}, {} migrations are pending: run `tokenbooth migrate`", pending.len()),
             )?;
         }
     }
@@ -116,8 +103,7 @@ fn check_database(findings: &mut Findings, settings: &Settings) -> Result<(), Co
 
 async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {
     if settings.providers.is_empty() {
-        let text =
-            "none is configured, nobody can sign in: set providers.google.client_ids, for example";
+        let text = "none is configured, nobody can sign in: set providers.google.client_ids, for example";
         return Ok(Findings::warn("providers", text)?);
     }
     let clock: SharedClock = Arc::new(SystemClock);
@@ -131,10 +117,9 @@ async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result
                 reached = true;
                 Findings::good(&name, &format!("reachable, {text}"))?;
             }
-            Err(outage) => findings.bad(
-                &name,
-                &format!("{outage}. Check its settings and this machine's way out"),
-            )?,
+            Err(outage) => {
+                findings.bad(&name, &format!("{outage}. Check its settings and this machine's way out"))?;
+            }
         }
     }
     let ahead = client.clock_difference();
@@ -148,10 +133,7 @@ async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result
             ),
         )?;
     } else if reached {
-        Findings::good(
-            "clock",
-            &format!("within {TOLERATED_CLOCK_DIFFERENCE} s of the providers'"),
-        )?;
+        Findings::good("clock", &format!("within {TOLERATED_CLOCK_DIFFERENCE} s of the providers'"))?;
     }
     Ok(())
 }

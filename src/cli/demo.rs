@@ -24,11 +24,7 @@ pub(super) async fn run() -> Result<(), CommandError> {
     let base = format!("http://127.0.0.1:{}", app.port());
     let server = actix_web::rt::spawn(app.run_until_stopped());
     let mut out = io::stdout();
-    writeln!(
-        out,
-        "tokenbooth on {base}, beside a mock Google and GitHub on {}\n",
-        mock.base_url()
-    )?;
+    writeln!(out, "tokenbooth on {base}, beside a mock Google and GitHub on {}\n", mock.base_url())?;
     tour(&mut out, &base, &mock).await?;
     invite(&mut out, &base, mock.base_url())?;
     Ok(server.await.map_err(io::Error::other)??)
@@ -37,11 +33,8 @@ pub(super) async fn run() -> Result<(), CommandError> {
 /// Its own settings and none of the machine's, but for where to listen and what to log. When nobody asked for a port and
 /// the usual one is taken, any other does.
 fn build(mock: &MockProviders, folder: &TempDir) -> Result<App, CommandError> {
-    let mut sources = Sources::from_variables(&[
-        "TOKENBOOTH_ENV",
-        "TOKENBOOTH__SERVER__",
-        "TOKENBOOTH__LOG__",
-    ]);
+    let mut sources =
+        Sources::from_variables(&["TOKENBOOTH_ENV", "TOKENBOOTH__SERVER__", "TOKENBOOTH__LOG__"]);
     if !sources.sets("log.level") {
         sources = sources.with("log.level", "warn");
     }
@@ -49,14 +42,8 @@ fn build(mock: &MockProviders, folder: &TempDir) -> Result<App, CommandError> {
         sources = sources.with(&key, value);
     }
     let database = format!("sqlite://{}", folder.path().join("demo.db").display());
-    let secret = format!(
-        "{}{}",
-        uuid::Uuid::new_v4().simple(),
-        uuid::Uuid::new_v4().simple()
-    );
-    sources = sources
-        .with("database.url", database)
-        .with("token.secret", secret);
+    let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    sources = sources.with("database.url", database).with("token.secret", secret);
     let settings = sources.load()?;
     telemetry::start(settings.log);
     match App::build(settings) {
@@ -91,73 +78,30 @@ async fn tour(out: &mut impl Write, base: &str, mock: &MockProviders) -> Result<
     ];
     let mut jwt = String::new();
     for (what, provider, body) in exchanges {
-        let (status, answer) = send(
-            &client,
-            client.post(&format!("{base}/auth/{provider}")).json(&body),
-        )
-        .await?;
-        let how = if answer["created"] == true {
-            "a new user"
-        } else {
-            "the same user again"
-        };
+        let (status, answer) =
+            send(&client, client.post(&format!("{base}/auth/{provider}")).json(&body)).await?;
+        let how = if answer["created"] == true { "a new user" } else { "the same user again" };
         let user = &answer["user"];
-        step(
-            out,
-            what,
-            status,
-            &format!(
-                "signed in {}, {how}: {}",
-                text(&user["name"]),
-                text(&user["id"])
-            ),
-        )?;
+        step(out, what, status, &format!("signed in {}, {how}: {}", text(&user["name"]), text(&user["id"])))?;
         expect(status, 200, &answer)?;
         text(&answer["access_token"]).clone_into(&mut jwt);
     }
-    let (status, me) = send(
-        &client,
-        client.get(&format!("{base}/api/me")).bearer_auth(&jwt),
-    )
-    .await?;
-    step(
-        out,
-        "GET /api/me",
-        status,
-        &format!("{} <{}>", text(&me["name"]), text(&me["email"])),
-    )?;
+    let (status, me) = send(&client, client.get(&format!("{base}/api/me")).bearer_auth(&jwt)).await?;
+    step(out, "GET /api/me", status, &format!("{} <{}>", text(&me["name"]), text(&me["email"])))?;
     expect(status, 200, &me)?;
 
     let forged = json!({ "id_token": forge(&id_token) });
-    let (status, answer) = send(
-        &client,
-        client.post(&format!("{base}/auth/google")).json(&forged),
-    )
-    .await?;
+    let (status, answer) = send(&client, client.post(&format!("{base}/auth/google")).json(&forged)).await?;
     step(
         out,
         "forged ID token",
         status,
-        &format!(
-            "refused, {}: {}",
-            text(&answer["code"]),
-            text(&answer["detail"])
-        ),
+        &format!("refused, {}: {}", text(&answer["code"]), text(&answer["detail"])),
     )?;
     expect(status, 401, &answer)?;
-    let (status, answer) = send(
-        &client,
-        client
-            .get(&format!("{base}/api/me"))
-            .bearer_auth(forge(&jwt)),
-    )
-    .await?;
-    step(
-        out,
-        "forged JWT of ours",
-        status,
-        &format!("refused, {}", text(&answer["code"])),
-    )?;
+    let (status, answer) =
+        send(&client, client.get(&format!("{base}/api/me")).bearer_auth(forge(&jwt))).await?;
+    step(out, "forged JWT of ours", status, &format!("refused, {}", text(&answer["code"])))?;
     expect(status, 401, &answer)
 }
 
@@ -203,23 +147,15 @@ fn text(value: &Value) -> &str {
 fn invite(out: &mut impl Write, base: &str, mock: &str) -> io::Result<()> {
     let json = "-H 'Content-Type: application/json' --data-binary @-";
     writeln!(out, "\nDo it again:\n")?;
-    for (path, provider) in [
-        ("google/id_token", "google"),
-        ("google/access_token", "google"),
-        ("github/access_token", "github"),
-    ] {
-        writeln!(
-            out,
-            "  curl -s {mock}/mock/{path} | curl -s {json} {base}/auth/{provider}"
-        )?;
+    for (path, provider) in
+        [("google/id_token", "google"), ("google/access_token", "google"), ("github/access_token", "github")]
+    {
+        writeln!(out, "  curl -s {mock}/mock/{path} | curl -s {json} {base}/auth/{provider}")?;
     }
     let jwt = format!(
         "$(curl -s {mock}/mock/google/id_token | curl -s {json} {base}/auth/google | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')"
     );
-    writeln!(
-        out,
-        "  curl -s {base}/api/me -H \"Authorization: Bearer {jwt}\""
-    )?;
+    writeln!(out, "  curl -s {base}/api/me -H \"Authorization: Bearer {jwt}\"")?;
     writeln!(out, "\nThe API, to try in the browser:  {base}/docs")?;
     writeln!(out, "\nServing until Ctrl-C; nothing is kept.")?;
     out.flush()

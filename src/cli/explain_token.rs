@@ -32,53 +32,26 @@ pub(super) async fn run(settings: Settings, token: Option<String>) -> Result<(),
             "This is no signed JWT (header.payload.signature), so an opaque access token at best.\n"
         )?;
     }
-    let own = if is_jwt {
-        as_access_token(&settings, &token)
-    } else {
-        Err("it is no JWT".to_owned())
-    };
+    let own = if is_jwt { as_access_token(&settings, &token) } else { Err("it is no JWT".to_owned()) };
     let mut accepted = verdict(&mut out, "as our access token", &own)?;
 
     let clock: SharedClock = Arc::new(SystemClock);
     let client = app::provider_client(&settings, &Metrics::default(), &clock)?;
     let providers = Providers::new(&settings, &client, &clock);
-    let kind = if is_jwt {
-        CredentialKind::IdToken
-    } else {
-        CredentialKind::AccessToken
-    };
-    for provider in providers
-        .iter()
-        .filter(|provider| provider.accepts().contains(&kind))
-    {
-        let credential = Credential {
-            kind,
-            token: SecretString::from(token.as_str()),
-            nonce: None,
-        };
+    let kind = if is_jwt { CredentialKind::IdToken } else { CredentialKind::AccessToken };
+    for provider in providers.iter().filter(|provider| provider.accepts().contains(&kind)) {
+        let credential = Credential { kind, token: SecretString::from(token.as_str()), nonce: None };
         let result = providers.verify(provider.as_ref(), &credential).await;
         let result = result
             .map_err(|refusal| refusal.to_string())
-            .map(|identity| {
-                format!(
-                    "it proves {} of {}",
-                    identity.provider_id, identity.provider
-                )
-            });
+            .map(|identity| format!("it proves {} of {}", identity.provider_id, identity.provider));
         let door = format!("at POST /auth/{}", provider.name());
         accepted |= verdict(&mut out, &door, &result)?;
     }
     if providers.iter().next().is_none() {
-        writeln!(
-            out,
-            "No provider is configured, so no exchange would take it."
-        )?;
+        writeln!(out, "No provider is configured, so no exchange would take it.")?;
     }
-    if accepted {
-        Ok(())
-    } else {
-        Err(CommandError::Told)
-    }
+    if accepted { Ok(()) } else { Err(CommandError::Told) }
 }
 
 fn read(token: Option<String>) -> Result<String, CommandError> {
@@ -86,19 +59,13 @@ fn read(token: Option<String>) -> Result<String, CommandError> {
         Some(token) if token != "-" => token,
         _ => {
             let mut text = String::new();
-            io::stdin()
-                .take(MAX_INPUT_BYTES as u64)
-                .read_to_string(&mut text)?;
+            io::stdin().take(MAX_INPUT_BYTES as u64).read_to_string(&mut text)?;
             text
         }
     };
     let text = text.trim();
     // People paste the whole header.
-    let text = text
-        .strip_prefix("Bearer ")
-        .or_else(|| text.strip_prefix("bearer "))
-        .unwrap_or(text)
-        .trim();
+    let text = text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")).unwrap_or(text).trim();
     if text.is_empty() {
         return Err(CommandError::Other(
             "there is no token: give it as argument or on standard input".to_owned(),
@@ -124,11 +91,7 @@ fn show(out: &mut impl Write, token: &str) -> Result<(), CommandError> {
             for name in ["iat", "nbf", "exp"] {
                 if let Some(time) = claims[name].as_i64().map(Timestamp) {
                     let ahead = time.since(now);
-                    let when = if ahead >= 0 {
-                        format!("in {ahead} s")
-                    } else {
-                        format!("{} s ago", -ahead)
-                    };
+                    let when = if ahead >= 0 { format!("in {ahead} s") } else { format!("{} s ago", -ahead) };
                     writeln!(out, "  {name}  {time}  {when}")?;
                 }
             }
@@ -140,9 +103,7 @@ fn show(out: &mut impl Write, token: &str) -> Result<(), CommandError> {
 
 fn as_access_token(settings: &Settings, token: &str) -> Result<String, String> {
     let tokens = app::tokens(settings).map_err(|error| error.to_string())?;
-    let claims = tokens
-        .verify(token, SystemClock.now())
-        .map_err(|error| error.to_string())?;
+    let claims = tokens.verify(token, SystemClock.now()).map_err(|error| error.to_string())?;
     user_accepts(settings, claims)
 }
 
@@ -152,10 +113,7 @@ fn user_accepts(settings: &Settings, claims: VerifiedClaims) -> Result<String, S
         .and_then(|mut conn| users::find(&mut conn, claims.user_id))
         .map_err(|error| format!("its signature and claims are good, but {error}"))?;
     match user {
-        None => Err(format!(
-            "its user {} does not exist any more",
-            claims.user_id
-        )),
+        None => Err(format!("its user {} does not exist any more", claims.user_id)),
         Some(user) if user.token_version != claims.token_version => {
             Err("the user's tokens were revoked".to_owned())
         }
@@ -164,11 +122,7 @@ fn user_accepts(settings: &Settings, claims: VerifiedClaims) -> Result<String, S
     }
 }
 
-fn verdict(
-    out: &mut impl Write,
-    door: &str,
-    result: &Result<String, String>,
-) -> Result<bool, CommandError> {
+fn verdict(out: &mut impl Write, door: &str, result: &Result<String, String>) -> Result<bool, CommandError> {
     match result {
         Ok(text) => writeln!(out, "accepted {door}: {text}")?,
         Err(text) => writeln!(out, "refused  {door}: {text}")?,

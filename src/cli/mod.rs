@@ -18,11 +18,7 @@ use crate::{openapi, telemetry};
 
 /// A token booth for APIs: hand in a Google or GitHub token, get the application's own.
 #[derive(Parser)]
-#[command(
-    version,
-    about,
-    after_help = "Settings: config/default.toml describes them all."
-)]
+#[command(version, about, after_help = "Settings: config/default.toml describes them all.")]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
@@ -77,9 +73,7 @@ pub fn run() -> ExitCode {
     match actix_web::rt::System::new().block_on(execute(command)) {
         Ok(()) => ExitCode::SUCCESS,
         // Somebody closed the pipe we were writing to; that is theirs to do.
-        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(CommandError::Told) => ExitCode::FAILURE,
         Err(error) => {
             // Nothing can be done when stderr is closed too.
@@ -124,9 +118,5 @@ fn migrate(settings: &Settings) -> Result<(), CommandError> {
     for name in &done {
         writeln!(out, "{name}")?;
     }
-    Ok(writeln!(
-        out,
-        "{} migrations done, the schema is up to date",
-        done.len()
-    )?)
+    Ok(writeln!(out, "{} migrations done, the schema is up to date", done.len())?)
 }

@@ -66,21 +66,15 @@ pub(super) fn run(settings: &Settings, command: &UserCommand) -> Result<(), Comm
             let user = find(conn, user)?;
             show(conn, &user)
         }
-        UserCommand::Disable { user } => change(conn, user, |conn, id| {
-            users::set_disabled(conn, id, true, now)
-        }),
-        UserCommand::Enable { user } => change(conn, user, |conn, id| {
-            users::set_disabled(conn, id, false, now)
-        }),
-        UserCommand::Revoke { user } => {
-            change(conn, user, |conn, id| users::revoke_tokens(conn, id, now))
+        UserCommand::Disable { user } => {
+            change(conn, user, |conn, id| users::set_disabled(conn, id, true, now))
         }
-        UserCommand::Promote { user } => {
-            change(conn, user, |conn, id| users::set_admin(conn, id, true, now))
+        UserCommand::Enable { user } => {
+            change(conn, user, |conn, id| users::set_disabled(conn, id, false, now))
         }
-        UserCommand::Demote { user } => change(conn, user, |conn, id| {
-            users::set_admin(conn, id, false, now)
-        }),
+        UserCommand::Revoke { user } => change(conn, user, |conn, id| users::revoke_tokens(conn, id, now)),
+        UserCommand::Promote { user } => change(conn, user, |conn, id| users::set_admin(conn, id, true, now)),
+        UserCommand::Demote { user } => change(conn, user, |conn, id| users::set_admin(conn, id, false, now)),
     }
 }
 
@@ -113,9 +107,7 @@ fn change(
 ) -> Result<(), CommandError> {
     let id = find(conn, user)?.id;
     if !write(conn, id)? {
-        return Err(CommandError::Other(format!(
-            "user {id} was deleted a moment ago"
-        )));
+        return Err(CommandError::Other(format!("user {id} was deleted a moment ago")));
     }
     let changed = find(conn, &id.to_string())?;
     show(conn, &changed)

@@ -39,30 +39,21 @@ const TRUSTED_WITHOUT_CHECK: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`DbError::Unavailable`] with the driver's reason, without the address.
 pub fn connect(url: &DatabaseUrl) -> Result<DbConn, DbError> {
-    let unavailable = |error: &dyn std::fmt::Display| {
-        DbError::Unavailable(url.without_address(&error.to_string()))
-    };
+    let unavailable =
+        |error: &dyn std::fmt::Display| DbError::Unavailable(url.without_address(&error.to_string()));
     match url {
         DatabaseUrl::Postgres(address) => {
-            let mut conn = PgConnection::establish(address.expose_secret())
-                .map_err(|error| unavailable(&error))?;
+            let mut conn =
+                PgConnection::establish(address.expose_secret()).map_err(|error| unavailable(&error))?;
             // Notices such as "relation already exists, skipping" would go to stderr, past our log.
-            conn.batch_execute("SET client_min_messages TO WARNING")
-                .map_err(|error| unavailable(&error))?;
+            conn.batch_execute("SET client_min_messages TO WARNING").map_err(|error| unavailable(&error))?;
             Ok(DbConn::Postgres(conn))
         }
         DatabaseUrl::Sqlite(path) => {
             // A path that begins with "-" or "file:" must stay a path.
-            let path = if path.is_absolute() {
-                path.clone()
-            } else {
-                std::path::Path::new(".").join(path)
-            };
-            let path = path
-                .to_str()
-                .ok_or_else(|| unavailable(&"the path is not Unicode"))?;
-            let mut conn =
-                SqliteConnection::establish(path).map_err(|error| unavailable(&error))?;
+            let path = if path.is_absolute() { path.clone() } else { std::path::Path::new(".").join(path) };
+            let path = path.to_str().ok_or_else(|| unavailable(&"the path is not Unicode"))?;
+            let mut conn = SqliteConnection::establish(path).map_err(|error| unavailable(&error))?;
             for setting in SQLITE_SETTINGS {
                 apply_patiently(&mut conn, setting).map_err(|error| unavailable(&error))?;
             }
@@ -77,9 +68,7 @@ fn apply_patiently(conn: &mut SqliteConnection, setting: &str) -> diesel::QueryR
     let start = Instant::now();
     loop {
         match conn.batch_execute(setting) {
-            Err(error)
-                if error.to_string().contains("locked") && start.elapsed() < LONGEST_LOCK =>
-            {
+            Err(error) if error.to_string().contains("locked") && start.elapsed() < LONGEST_LOCK => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             result => return result,
@@ -104,18 +93,12 @@ impl r2d2::ManageConnection for ConnectionManager {
     type Error = DbError;
 
     fn connect(&self) -> Result<PooledConn, DbError> {
-        Ok(PooledConn {
-            conn: connect(&self.url)?,
-            checked_at: Instant::now(),
-        })
+        Ok(PooledConn { conn: connect(&self.url)?, checked_at: Instant::now() })
     }
 
     fn is_valid(&self, pooled: &mut PooledConn) -> Result<(), DbError> {
         if pooled.checked_at.elapsed() > TRUSTED_WITHOUT_CHECK {
-            pooled
-                .conn
-                .batch_execute("SELECT 1")
-                .map_err(DbError::from)?;
+            pooled.conn.batch_execute("SELECT 1").map_err(DbError::from)?;
             pooled.checked_at = Instant::now();
         }
         Ok(())
@@ -132,14 +115,10 @@ impl DbConn {
         use diesel::connection::TransactionManager;
         match self {
             Self::Postgres(conn) => {
-                <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(
-                    conn,
-                )
+                <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
             }
             Self::Sqlite(conn) => {
-                <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(
-                    conn,
-                )
+                <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
             }
         }
     }

@@ -71,16 +71,11 @@ pub fn find_with_user(
 ) -> Result<Option<(Identity, User)>, DbError> {
     let row: Option<(IdentityRow, UserRow)> = identities::table
         .inner_join(users::table)
-        .filter(
-            identities::provider
-                .eq(provider)
-                .and(identities::provider_id.eq(provider_id)),
-        )
+        .filter(identities::provider.eq(provider).and(identities::provider_id.eq(provider_id)))
         .select((IdentityRow::as_select(), UserRow::as_select()))
         .get_result(conn)
         .optional()?;
-    row.map(|(identity, user)| Ok((identity.try_into()?, user.try_into()?)))
-        .transpose()
+    row.map(|(identity, user)| Ok((identity.try_into()?, user.try_into()?))).transpose()
 }
 
 /// A user's identities, oldest first.

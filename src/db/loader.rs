@@ -48,19 +48,13 @@ impl UserLoader {
             DatabaseUrl::Postgres(_) => THREADS_POSTGRES,
         };
         for number in 0..threads {
-            let mut worker = Worker {
-                url: options.url.clone(),
-                conn: None,
-                failed: None,
-                metrics: metrics.clone(),
-            };
+            let mut worker =
+                Worker { url: options.url.clone(), conn: None, failed: None, metrics: metrics.clone() };
             let waiting = Arc::clone(&waiting);
             std::thread::Builder::new()
                 .name(format!("user-loader-{number}"))
                 .spawn(move || worker.run(&waiting))
-                .map_err(|error| {
-                    DbError::Unavailable(format!("no thread for the loader: {error}"))
-                })?;
+                .map_err(|error| DbError::Unavailable(format!("no thread for the loader: {error}")))?;
         }
         Ok(Self { queue })
     }
@@ -68,12 +62,10 @@ impl UserLoader {
     /// Waits for a round that begins after this call.
     pub(super) async fn load(&self, id: UserId) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.queue
-            .try_send(Waiting { id, answer })
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => DbError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => stopped(),
-            })?;
+        self.queue.try_send(Waiting { id, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => DbError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => stopped(),
+        })?;
         answered.await.map_err(|_| stopped())?
     }
 }
@@ -88,9 +80,7 @@ struct Worker {
 impl Worker {
     fn run(&mut self, waiting: &Mutex<mpsc::Receiver<Waiting>>) {
         while let Some(batch) = next_batch(waiting) {
-            self.metrics
-                .batch_size
-                .observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+            self.metrics.batch_size.observe(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
             let ids: Vec<UserId> = batch.iter().map(|waiting| waiting.id).collect();
             match self.load(&ids) {
                 Ok(found) => batch.into_iter().for_each(|Waiting { id, answer }| {
@@ -123,10 +113,7 @@ impl Worker {
         };
         let result = match conn {
             DbConn::Postgres(_) => users::find_all(conn, ids),
-            DbConn::Sqlite(_) => ids
-                .iter()
-                .filter_map(|id| users::find(conn, *id).transpose())
-                .collect(),
+            DbConn::Sqlite(_) => ids.iter().filter_map(|id| users::find(conn, *id).transpose()).collect(),
         };
         if let Err(error @ DbError::Unavailable(_)) = &result {
             log::warn!("user loader: {error}");
@@ -142,10 +129,7 @@ impl Worker {
             return Err(error.clone());
         }
         let connected = connect(&self.url);
-        self.failed = connected
-            .as_ref()
-            .err()
-            .map(|error| (Instant::now(), error.clone()));
+        self.failed = connected.as_ref().err().map(|error| (Instant::now(), error.clone()));
         connected
     }
 }

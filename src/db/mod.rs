@@ -51,13 +51,7 @@ impl From<DieselError> for DbError {
     fn from(error: DieselError) -> Self {
         match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
-            other => Self::Unavailable(
-                other
-                    .to_string()
-                    .split_whitespace()
-                    .collect::<Vec<_>>()
-                    .join(" "),
-            ),
+            other => Self::Unavailable(other.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
         }
     }
 }
@@ -96,17 +90,10 @@ impl Db {
             .min_idle(Some(1))
             .connection_timeout(options.timeout)
             .error_handler(Box::new(LogPoolErrors))
-            .build_unchecked(ConnectionManager {
-                url: options.url.clone(),
-            });
+            .build_unchecked(ConnectionManager { url: options.url.clone() });
         let loader = Arc::new(UserLoader::start(&options, metrics)?);
         let permits = Arc::new(Semaphore::new(options.pool_size as usize));
-        Ok(Self {
-            pool,
-            loader,
-            permits,
-            options: Arc::new(options),
-        })
+        Ok(Self { pool, loader, permits, options: Arc::new(options) })
     }
 
     /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
@@ -119,26 +106,20 @@ impl Db {
         F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, permits, url) = (
-            self.pool.clone(),
-            Arc::clone(&self.permits),
-            self.options.url.clone(),
-        );
+        let (pool, permits, url) = (self.pool.clone(), Arc::clone(&self.permits), self.options.url.clone());
         let work = async move {
             let permit = permits.acquire_owned().await.map_err(|_| stopped())?;
             tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                let mut pooled = pool.get().map_err(|error| {
-                    DbError::Unavailable(url.without_address(&error.to_string()))
-                })?;
+                let mut pooled = pool
+                    .get()
+                    .map_err(|error| DbError::Unavailable(url.without_address(&error.to_string())))?;
                 queries(&mut pooled.conn)
             })
             .await
             .map_err(|_| stopped())?
         };
-        timeout(self.options.timeout, work)
-            .await
-            .unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
+        timeout(self.options.timeout, work).await.unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
     }
 
     /// The user of this id, read from the database after this call began; `None` when there is no such row.
@@ -162,10 +143,7 @@ impl Db {
     /// How full the pool is.
     pub fn pool_state(&self) -> PoolGauge {
         let state = self.pool.state();
-        PoolGauge {
-            open: state.connections,
-            idle: state.idle_connections,
-        }
+        PoolGauge { open: state.connections, idle: state.idle_connections }
     }
 }
 
@@ -224,12 +202,7 @@ fn run_next(conn: &mut DbConn) -> Result<Option<String>, DbError> {
 pub fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
     let mut conn = connect(url)?;
     conn.pending_migrations(MIGRATIONS)
-        .map(|migrations| {
-            migrations
-                .iter()
-                .map(|migration| migration.name().to_string())
-                .collect()
-        })
+        .map(|migrations| migrations.iter().map(|migration| migration.name().to_string()).collect())
         .map_err(|error| DbError::Unavailable(format!("the migrations cannot be listed: {error}")))
 }
 

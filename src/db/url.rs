@@ -139,20 +139,10 @@ fn without_servers(line: &str) -> String {
 
 /// What a message may quote of an address, as libpq writes it: each part stands in its place or among the parameters.
 fn address_parts(url: &Url) -> Vec<String> {
-    let in_place = [
-        url.password(),
-        url.host_str(),
-        Some(url.username()),
-        Some(url.path().trim_matches('/')),
-    ];
+    let in_place = [url.password(), url.host_str(), Some(url.username()), Some(url.path().trim_matches('/'))];
     let parameters = url
         .query_pairs()
-        .filter(|(name, _)| {
-            matches!(
-                &**name,
-                "host" | "hostaddr" | "port" | "user" | "password" | "dbname"
-            )
-        })
+        .filter(|(name, _)| matches!(&**name, "host" | "hostaddr" | "port" | "user" | "password" | "dbname"))
         .map(|(_, value)| value.into_owned());
     in_place
         .into_iter()

@@ -42,8 +42,7 @@ impl TryFrom<UserRow> for User {
 }
 
 pub(super) fn parse_id(text: &str) -> Result<UserId, DbError> {
-    text.parse()
-        .map_err(|_| DbError::Inconsistent("users.id is not a UUID".to_owned()))
+    text.parse().map_err(|_| DbError::Inconsistent("users.id is not a UUID".to_owned()))
 }
 
 /// ASCII letters in lower case and nothing cleverer: folding more would make two mailboxes one.
@@ -95,10 +94,8 @@ pub fn find(conn: &mut DbConn, id: UserId) -> Result<Option<User>, DbError> {
 /// [`DbError`].
 pub fn find_all(conn: &mut DbConn, ids: &[UserId]) -> Result<Vec<User>, DbError> {
     let ids = ids.iter().map(UserId::to_string);
-    let rows: Vec<UserRow> = users::table
-        .filter(users::id.eq_any(ids))
-        .select(UserRow::as_select())
-        .load(conn)?;
+    let rows: Vec<UserRow> =
+        users::table.filter(users::id.eq_any(ids)).select(UserRow::as_select()).load(conn)?;
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -166,12 +163,7 @@ pub fn update_last_login(conn: &mut DbConn, id: UserId, now: Timestamp) -> Resul
 ///
 /// # Errors
 /// [`DbError`].
-pub fn set_disabled(
-    conn: &mut DbConn,
-    id: UserId,
-    disabled: bool,
-    now: Timestamp,
-) -> Result<bool, DbError> {
+pub fn set_disabled(conn: &mut DbConn, id: UserId, disabled: bool, now: Timestamp) -> Result<bool, DbError> {
     let bump = i64::from(disabled);
     let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
         .set((
@@ -189,10 +181,7 @@ pub fn set_disabled(
 /// [`DbError`].
 pub fn revoke_tokens(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bool, DbError> {
     let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
-        .set((
-            users::token_version.eq(users::token_version + 1),
-            users::updated_at.eq(now.0),
-        ))
+        .set((users::token_version.eq(users::token_version + 1), users::updated_at.eq(now.0)))
         .execute(conn)?;
     Ok(rows > 0)
 }
@@ -201,12 +190,7 @@ pub fn revoke_tokens(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bo
 ///
 /// # Errors
 /// [`DbError`].
-pub fn set_admin(
-    conn: &mut DbConn,
-    id: UserId,
-    admin: bool,
-    now: Timestamp,
-) -> Result<bool, DbError> {
+pub fn set_admin(conn: &mut DbConn, id: UserId, admin: bool, now: Timestamp) -> Result<bool, DbError> {
     let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
         .set((users::admin.eq(admin), users::updated_at.eq(now.0)))
         .execute(conn)?;

@@ -28,8 +28,8 @@ impl FromRequest for CurrentUser {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         // Verified here and not in the future, so that the token is not copied.
-        let verified = AppState::of(request)
-            .and_then(|state| Ok((state.clone(), verified_claims(request, &state)?)));
+        let verified =
+            AppState::of(request).and_then(|state| Ok((state.clone(), verified_claims(request, &state)?)));
         Box::pin(async move {
             let (state, claims) = verified?;
             let user = state.db.user(claims.user_id).await?;
@@ -54,10 +54,7 @@ impl FromRequest for AdminUser {
         Box::pin(async move {
             let CurrentUser(user) = user.await?;
             if !user.admin {
-                return Err(ApiError::new(
-                    Code::AdminRequired,
-                    "this route is for administrators",
-                ));
+                return Err(ApiError::new(Code::AdminRequired, "this route is for administrators"));
             }
             Ok(Self(user))
         })
@@ -74,17 +71,11 @@ fn bearer_token(request: &HttpRequest) -> Result<&str, ApiError> {
     let mut values = request.headers().get_all(AUTHORIZATION);
     let value = values.next().ok_or_else(ApiError::missing_bearer)?;
     if values.next().is_some() {
-        return Err(ApiError::bad_bearer(
-            "there is more than one Authorization header",
-        ));
+        return Err(ApiError::bad_bearer("there is more than one Authorization header"));
     }
-    let value = value
-        .to_str()
-        .map_err(|_| ApiError::bad_bearer("the Authorization header is not text"))?;
+    let value = value.to_str().map_err(|_| ApiError::bad_bearer("the Authorization header is not text"))?;
     match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-            Ok(token.trim_matches(' '))
-        }
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_matches(' ')),
         None if value.eq_ignore_ascii_case("bearer") => {
             Err(ApiError::bad_bearer("the bearer token is empty"))
         }

@@ -18,31 +18,21 @@ const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-
 
 /// Relative, so that it holds wherever the routes are mounted. The validator badge would ask a server on the internet.
 static SWAGGER_UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let config = Config::new(["../openapi.json"])
-        .validator_url("none")
-        .persist_authorization(true);
-    Arc::new(
-        config
-            .try_it_out_enabled(true)
-            .display_request_duration(true),
-    )
+    let config = Config::new(["../openapi.json"]).validator_url("none").persist_authorization(true);
+    Arc::new(config.try_it_out_enabled(true).display_request_duration(true))
 });
 
 /// This document
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi_document", tag = "operations",
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json")))]
 pub(crate) async fn openapi_document(state: Data<AppState>) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type("application/json")
-        .body(state.openapi.clone())
+    HttpResponse::Ok().content_type("application/json").body(state.openapi.clone())
 }
 
 /// The page's files are found relative to it, so its URL must end with a slash.
 pub(super) async fn to_the_page(request: HttpRequest) -> HttpResponse {
     let name = request.path().rsplit('/').next().unwrap_or_default();
-    HttpResponse::MovedPermanently()
-        .insert_header((LOCATION, format!("{name}/")))
-        .finish()
+    HttpResponse::MovedPermanently().insert_header((LOCATION, format!("{name}/"))).finish()
 }
 
 pub(super) async fn page(file: Path<String>) -> HttpResponse {

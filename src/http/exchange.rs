@@ -95,9 +95,7 @@ pub(crate) async fn exchange_token(
             Err(error) => error.code().as_str(),
         },
     );
-    Ok(HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(result?))
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(result?))
 }
 
 async fn exchange(
@@ -106,9 +104,7 @@ async fn exchange(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<TokenAnswer, ApiError> {
-    let credential = ExchangeRequest::read(request, body)
-        .await?
-        .into_credential(provider)?;
+    let credential = ExchangeRequest::read(request, body).await?.into_credential(provider)?;
     let identity = state.providers.verify(provider, &credential).await?;
     let now = state.clock.now();
     let SignIn { user, created } =

@@ -67,16 +67,12 @@ impl ExchangeRequest {
             "application/json" => from_json,
             "application/x-www-form-urlencoded" => from_form,
             _ => {
-                let detail =
-                    "Content-Type must be application/json or application/x-www-form-urlencoded";
+                let detail = "Content-Type must be application/json or application/x-www-form-urlencoded";
                 return Err(ApiError::new(Code::UnsupportedMediaType, detail));
             }
         };
         let body = body.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| {
-            ApiError::new(
-                Code::PayloadTooLarge,
-                format!("a body here has at most {MAX_BODY_BYTES} bytes"),
-            )
+            ApiError::new(Code::PayloadTooLarge, format!("a body here has at most {MAX_BODY_BYTES} bytes"))
         })?;
         read(&body.map_err(|_| bad_request("the body broke off".to_owned()))?)?.try_into()
     }
@@ -98,16 +94,9 @@ impl ExchangeRequest {
                 _ => "access_token or token",
             };
             let name = provider.name();
-            return Err(bad_request(format!(
-                "provider {name} takes {expected}, not {}",
-                self.member
-            )));
+            return Err(bad_request(format!("provider {name} takes {expected}, not {}", self.member)));
         }
-        Ok(Credential {
-            kind,
-            token: self.token,
-            nonce: self.nonce,
-        })
+        Ok(Credential { kind, token: self.token, nonce: self.nonce })
     }
 }
 
@@ -119,16 +108,11 @@ impl TryFrom<Members> for ExchangeRequest {
         let (member, token) = match members.credentials.len() {
             1 => members.credentials.swap_remove(0),
             0 => {
-                return Err(bad_request(format!(
-                    "the body has no credential, {expected}"
-                )));
+                return Err(bad_request(format!("the body has no credential, {expected}")));
             }
             _ => {
                 let names: Vec<&str> = members.credentials.iter().map(|(name, _)| *name).collect();
-                return Err(bad_request(format!(
-                    "the body has {}, {expected}",
-                    names.join(" and ")
-                )));
+                return Err(bad_request(format!("the body has {}, {expected}", names.join(" and "))));
             }
         };
         if token.is_empty() {
@@ -139,12 +123,7 @@ impl TryFrom<Members> for ExchangeRequest {
             "access_token" => Some(CredentialKind::AccessToken),
             _ => None,
         };
-        Ok(Self {
-            member,
-            kind,
-            token: token.into(),
-            nonce: members.nonce,
-        })
+        Ok(Self { member, kind, token: token.into(), nonce: members.nonce })
     }
 }
 
@@ -161,11 +140,8 @@ fn from_form(body: &[u8]) -> Result<Members, ApiError> {
     // The message of a form error may quote the value; ours begin with "member".
     serde_urlencoded::from_bytes(body).map_err(|error: serde_urlencoded::de::Error| {
         let text = error.to_string();
-        let problem = if text.starts_with("member ") {
-            text
-        } else {
-            "it is not form-urlencoded UTF-8".to_owned()
-        };
+        let problem =
+            if text.starts_with("member ") { text } else { "it is not form-urlencoded UTF-8".to_owned() };
         bad_request(format!("the form cannot be read: {problem}"))
     })
 }
@@ -189,10 +165,7 @@ impl<'de> Deserialize<'de> for Members {
                 let mut members = Members::default();
                 let mut seen: Vec<&'static str> = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    let ours = CREDENTIAL_MEMBERS
-                        .iter()
-                        .chain(&["nonce"])
-                        .find(|name| **name == key);
+                    let ours = CREDENTIAL_MEMBERS.iter().chain(&["nonce"]).find(|name| **name == key);
                     let Some(name) = ours else {
                         map.next_value::<IgnoredAny>()?;
                         continue;

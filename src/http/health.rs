@@ -46,11 +46,7 @@ pub(crate) async fn process_health() -> HttpResponse {
         (status = 503, description = "Not ready", body = Readiness),
     ))]
 pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
-    let database = if state.db.ping().await.is_ok() {
-        "ok"
-    } else {
-        "unavailable"
-    };
+    let database = if state.db.ping().await.is_ok() { "ok" } else { "unavailable" };
     let mut keys = BTreeMap::new();
     for provider in state.providers.iter() {
         let Some(status) = provider.keys() else {
@@ -72,18 +68,9 @@ pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
     } else {
         "ready"
     };
-    let mut response = if status == "ready" {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
-    };
-    response
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(Readiness {
-            status,
-            database,
-            keys,
-        })
+    let mut response =
+        if status == "ready" { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.insert_header((CACHE_CONTROL, "no-store")).json(Readiness { status, database, keys })
 }
 
 /// Metrics for Prometheus
@@ -96,17 +83,10 @@ pub(crate) async fn metrics(state: Data<AppState>) -> Result<HttpResponse, ApiEr
         .filter_map(|provider| {
             let status = provider.keys()?;
             let age = status.age.unwrap_or_default();
-            Some(KeysGauge {
-                provider: provider.name(),
-                keys: status.keys,
-                age,
-            })
+            Some(KeysGauge { provider: provider.name(), keys: status.keys, age })
         })
         .collect();
-    let text = state
-        .metrics
-        .render(&keys, state.db.pool_state())
-        .map_err(ApiError::internal)?;
+    let text = state.metrics.render(&keys, state.db.pool_state()).map_err(ApiError::internal)?;
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(HttpResponse::Ok().content_type(content_type).body(text))
 }

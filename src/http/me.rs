@@ -62,7 +62,5 @@ impl From<User> for Me {
     ),
 )]
 pub(crate) async fn show_me(CurrentUser(user): CurrentUser) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .json(Me::from(user))
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Me::from(user))
 }

@@ -31,9 +31,7 @@ pub(crate) mod paths {
 /// The routes, relative to wherever they are mounted.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(
-            endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)),
-        )
+        .service(endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)))
         .service(endpoint("/api/me", "GET, HEAD").route(get().to(me::show_me)))
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
@@ -48,10 +46,9 @@ fn endpoint(path: &str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move || async move {
         let error = ApiError::new(Code::MethodNotAllowed, format!("this path takes {allow}"));
         let mut response = error.error_response();
-        response.headers_mut().insert(
-            actix_web::http::header::ALLOW,
-            actix_web::http::header::HeaderValue::from_static(allow),
-        );
+        response
+            .headers_mut()
+            .insert(actix_web::http::header::ALLOW, actix_web::http::header::HeaderValue::from_static(allow));
         response
     }))
 }

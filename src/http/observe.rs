@@ -35,40 +35,20 @@ pub async fn observe(
     let state = request.app_data::<Data<AppState>>().cloned();
     let id = request_id(&request);
     let peer = state.as_ref().and_then(|state| {
-        Some(client_address(
-            request.peer_addr()?.ip(),
-            request.headers(),
-            &state.settings.server,
-        ))
+        Some(client_address(request.peer_addr()?.ip(), request.headers(), &state.settings.server))
     });
     let method = known_method(request.method());
     let mut response = next.call(request).await?;
     if let Some(state) = &state {
         if state.is_stopping() {
             // Tells a client that keeps its connection to make the next request elsewhere.
-            response
-                .response_mut()
-                .head_mut()
-                .set_connection_type(ConnectionType::Close);
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
-        let route = response
-            .request()
-            .match_pattern()
-            .unwrap_or_else(|| "none".to_owned());
-        let labels = RequestLabels {
-            method,
-            route,
-            status: response.status().as_u16(),
-        };
+        let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
+        let labels = RequestLabels { method, route, status: response.status().as_u16() };
         let took = start.elapsed();
         state.metrics.request(&labels, took);
-        log_access(
-            &labels,
-            &id,
-            peer,
-            took,
-            response.response().extensions().get(),
-        );
+        log_access(&labels, &id, peer, took, response.response().extensions().get());
     }
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     Ok(response)
@@ -110,17 +90,9 @@ fn log_access(
     took: Duration,
     refusal: Option<&RefusalNote>,
 ) {
-    let RequestLabels {
-        method,
-        route,
-        status,
-    } = labels;
+    let RequestLabels { method, route, status } = labels;
     // 5xx are ours to look at; everything else is the day's business.
-    let level = if *status >= 500 {
-        log::Level::Warn
-    } else {
-        log::Level::Info
-    };
+    let level = if *status >= 500 { log::Level::Warn } else { log::Level::Info };
     let id = id.to_str().unwrap_or_default();
     let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
     let ms = took.as_secs_f64() * 1000.0;

@@ -13,10 +13,7 @@ use super::world::World;
 use super::{Endpoint, Fault, GithubGrant, Grant, Issuer, MockError};
 
 /// `GET|POST /mock/{google|oidc}/id_token`; the body, if any, is laid over the claims.
-pub(super) async fn id_token(
-    issuer: web::Data<Issuer>,
-    body: Bytes,
-) -> Result<HttpResponse, ControlError> {
+pub(super) async fn id_token(issuer: web::Data<Issuer>, body: Bytes) -> Result<HttpResponse, ControlError> {
     let changes: Value = parse(&body)?;
     Ok(HttpResponse::Ok().json(json!({ "id_token": issuer.id_token(changes) })))
 }
@@ -121,9 +118,7 @@ impl FaultOrder {
             "empty" => Fault::Empty,
             "close_at_once" => Fault::CloseAtOnce,
             "rate_limited_403" => Fault::RateLimited403,
-            "rate_limited_429" => Fault::RateLimited429 {
-                retry_after: self.retry_after,
-            },
+            "rate_limited_429" => Fault::RateLimited429 { retry_after: self.retry_after },
             "locked_out" => Fault::LockedOut,
             unknown => return Err(ControlError::Body(format!("unknown kind {unknown:?}"))),
         })

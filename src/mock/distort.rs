@@ -14,9 +14,7 @@ const CHUNK: &[u8] = &[b' '; 65_536];
 const CHUNKS: usize = 256;
 
 /// Announces the whole answer, sends half of it.
-pub(super) async fn cut_short(
-    answer: ServiceResponse<impl MessageBody>,
-) -> ServiceResponse<BoxBody> {
+pub(super) async fn cut_short(answer: ServiceResponse<impl MessageBody>) -> ServiceResponse<BoxBody> {
     replace_body(answer, |proper| Scripted {
         announced: BodySize::Sized(proper.len() as u64),
         chunks: [proper.slice(..proper.len() / 2)].into(),
@@ -30,11 +28,7 @@ pub(super) async fn bloat(answer: ServiceResponse<impl MessageBody>) -> ServiceR
     replace_body(answer, |proper| {
         let mut chunks = VecDeque::from(vec![Bytes::from_static(CHUNK); CHUNKS]);
         chunks.push_back(proper);
-        Scripted {
-            announced: BodySize::Stream,
-            chunks,
-            flushed: false,
-        }
+        Scripted { announced: BodySize::Stream, chunks, flushed: false }
     })
     .await
 }

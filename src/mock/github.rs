@@ -57,10 +57,7 @@ impl Default for GithubGrant {
 
 impl From<GithubUser> for GithubGrant {
     fn from(user: GithubUser) -> Self {
-        Self {
-            user,
-            ..Self::default()
-        }
+        Self { user, ..Self::default() }
     }
 }
 
@@ -95,18 +92,12 @@ impl Github {
 
     /// A token of another application: good for `GET /user`, unknown to the check.
     pub fn foreign_access_token(&self, user: GithubUser) -> String {
-        self.access_token(GithubGrant {
-            client_id: FOREIGN_CLIENT_ID.into(),
-            ..user.into()
-        })
+        self.access_token(GithubGrant { client_id: FOREIGN_CLIENT_ID.into(), ..user.into() })
     }
 
     /// A `ghu_` token of the application under test, taken as a GitHub App.
     pub fn github_app_token(&self, user: GithubUser) -> String {
-        self.access_token(GithubGrant {
-            app: GithubApp::Github,
-            ..user.into()
-        })
+        self.access_token(GithubGrant { app: GithubApp::Github, ..user.into() })
     }
 
     /// Forgets a token, as when its user withdrew the grant.
@@ -118,17 +109,12 @@ impl Github {
     /// `None`, as at first, never. The check of tokens does not count against it
     /// (<https://docs.github.com/rest/apps/oauth-applications#check-a-token>).
     pub fn lock_out_after(&self, bad_credentials: Option<u32>) {
-        *lock(&self.lock_out) = LockOut {
-            bad_credentials: 0,
-            limit: bad_credentials,
-        };
+        *lock(&self.lock_out) = LockOut { bad_credentials: 0, limit: bad_credentials };
     }
 
     pub(super) fn locked_out(&self) -> bool {
         let lock_out = lock(&self.lock_out);
-        lock_out
-            .limit
-            .is_some_and(|limit| lock_out.bad_credentials >= limit)
+        lock_out.limit.is_some_and(|limit| lock_out.bad_credentials >= limit)
     }
 
     pub(super) fn note_bad_credentials(&self) {

@@ -25,11 +25,7 @@ pub(super) fn primary_rate_limit() -> HttpResponse {
         .insert_header(("x-ratelimit-remaining", "0"))
         .insert_header(("x-ratelimit-used", "5000"))
         .insert_header(("x-ratelimit-reset", (unix_now() + 60).to_string()))
-        .json(error_body(
-            status,
-            "API rate limit exceeded for user ID 583231.",
-            DOCS_LIMITS,
-        ))
+        .json(error_body(status, "API rate limit exceeded for user ID 583231.", DOCS_LIMITS))
 }
 
 pub(super) fn secondary_rate_limit(retry_after: Option<u64>) -> HttpResponse {
@@ -50,13 +46,11 @@ pub(super) fn locked_out() -> HttpResponse {
 
 /// Comes from GitHub's front door, before the API: plain text, not JSON.
 pub(super) fn no_user_agent() -> HttpResponse {
-    HttpResponse::Forbidden()
-        .content_type("text/html; charset=utf-8")
-        .body(
-            "\r\nRequest forbidden by administrative rules. Please make sure your request has a \
+    HttpResponse::Forbidden().content_type("text/html; charset=utf-8").body(
+        "\r\nRequest forbidden by administrative rules. Please make sure your request has a \
          User-Agent header (https://docs.github.com/en/rest/overview/resources-in-the-rest-api\
          #user-agent-required). Check https://developer.github.com for other possible causes.\n",
-        )
+    )
 }
 
 /// An answer with the headers that every API answer has.
@@ -108,14 +102,7 @@ pub(super) fn full_user(user: &GithubUser) -> Value {
     );
     members.insert("name".into(), json!(user.name));
     members.insert("email".into(), json!(user.email));
-    for unset in [
-        "company",
-        "location",
-        "hireable",
-        "bio",
-        "twitter_username",
-        "notification_email",
-    ] {
+    for unset in ["company", "location", "hireable", "bio", "twitter_username", "notification_email"] {
         members.insert(unset.into(), Value::Null);
     }
     members.insert("blog".into(), json!(""));

@@ -95,10 +95,7 @@ pub(super) async fn emails(
     if let Some(refused) = may_not_read_emails(&grant) {
         return refused;
     }
-    let per_page = asked
-        .per_page
-        .unwrap_or(DEFAULT_PER_PAGE)
-        .clamp(1, MAX_PER_PAGE);
+    let per_page = asked.per_page.unwrap_or(DEFAULT_PER_PAGE).clamp(1, MAX_PER_PAGE);
     let page = asked.page.unwrap_or(1).max(1);
     let all = &grant.user.emails;
     let last = all.len().div_ceil(per_page).max(1);
@@ -134,8 +131,7 @@ fn may_not_read_emails(grant: &GithubGrant) -> Option<HttpResponse> {
 /// A `Link` header (RFC 8288) in GitHub's order; empty when everything fits on one page.
 /// <https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api>
 fn links(url: &str, per_page: usize, page: usize, last: usize) -> String {
-    let link =
-        |page: usize, rel: &str| format!(r#"<{url}?per_page={per_page}&page={page}>; rel="{rel}""#);
+    let link = |page: usize, rel: &str| format!(r#"<{url}?per_page={per_page}&page={page}>; rel="{rel}""#);
     let mut links = Vec::new();
     if page > 1 {
         links.push(link(page - 1, "prev"));

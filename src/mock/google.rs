@@ -71,10 +71,7 @@ pub(super) async fn tokeninfo(
 ) -> HttpResponse {
     let in_form = form.and_then(|mut form| form.remove("access_token"));
     let Some(token) = in_form.or_else(|| query.get("access_token").cloned()) else {
-        return refusal(
-            "invalid_request",
-            "either access_token, id_token, or token_handle required",
-        );
+        return refusal("invalid_request", "either access_token, id_token, or token_handle required");
     };
     match google.find(&token) {
         Some(issued) => HttpResponse::Ok().json(token_facts(issued)),

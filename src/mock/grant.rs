@@ -55,10 +55,7 @@ impl Default for Grant {
 
 impl From<Person> for Grant {
     fn from(person: Person) -> Self {
-        Self {
-            person,
-            ..Self::default()
-        }
+        Self { person, ..Self::default() }
     }
 }
 
@@ -77,10 +74,7 @@ pub(super) struct Issued {
 
 impl AccessTokens {
     pub(super) fn new(prefix: &'static str) -> Self {
-        Self {
-            prefix,
-            issued: Mutex::default(),
-        }
+        Self { prefix, issued: Mutex::default() }
     }
 
     pub(super) fn issue(&self, grant: Grant) -> String {

@@ -109,9 +109,7 @@ impl Issuer {
 }
 
 pub(super) async fn discovery(issuer: web::Data<Issuer>) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "public, max-age=3600"))
-        .json(issuer.discovery())
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=3600")).json(issuer.discovery())
 }
 
 pub(super) async fn jwks(issuer: web::Data<Issuer>) -> HttpResponse {
@@ -132,9 +130,7 @@ pub(super) async fn userinfo(issuer: web::Data<Issuer>, request: HttpRequest) ->
         let challenge = format!(r#"Bearer realm="{}", error="invalid_token""#, issuer.realm);
         return HttpResponse::Unauthorized()
             .insert_header((header::WWW_AUTHENTICATE, challenge))
-            .json(
-                json!({ "error": "invalid_request", "error_description": "Invalid Credentials" }),
-            );
+            .json(json!({ "error": "invalid_request", "error_description": "Invalid Credentials" }));
     };
     let mut members = Map::new();
     lay_over(&mut members, found.grant.person.claims());
@@ -143,11 +139,7 @@ pub(super) async fn userinfo(issuer: web::Data<Issuer>, request: HttpRequest) ->
 }
 
 fn bearer(request: &HttpRequest) -> Option<&str> {
-    let value = request
-        .headers()
-        .get(header::AUTHORIZATION)?
-        .to_str()
-        .ok()?;
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }

@@ -65,11 +65,7 @@ impl Journal {
 
     pub(super) fn count(&self, endpoint: Endpoint) -> u64 {
         let state = lock(&self.state);
-        state
-            .by_endpoint
-            .get(&endpoint)
-            .copied()
-            .unwrap_or_default()
+        state.by_endpoint.get(&endpoint).copied().unwrap_or_default()
     }
 
     pub(super) fn total(&self) -> u64 {
@@ -92,8 +88,5 @@ fn text(request: &ServiceRequest, name: HeaderName) -> Option<String> {
 
 fn scheme(authorization: &str) -> &'static str {
     let word = authorization.split(' ').next().unwrap_or_default();
-    ["bearer", "basic", "token"]
-        .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(word))
-        .unwrap_or("other")
+    ["bearer", "basic", "token"].into_iter().find(|known| known.eq_ignore_ascii_case(word)).unwrap_or("other")
 }

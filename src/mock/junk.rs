@@ -49,9 +49,7 @@ pub fn weak_rsa() -> Value {
 
 /// `count` RSA keys of 2048 bits with `kid` `junk-0`, `junk-1`, …; 10 000 are some 4 MB of JSON.
 pub fn many(count: usize) -> Vec<Value> {
-    (0..count)
-        .map(|index| rsa(&format!("junk-{index}"), 256))
-        .collect()
+    (0..count).map(|index| rsa(&format!("junk-{index}"), 256)).collect()
 }
 
 fn rsa(kid: &str, modulus_len: usize) -> Value {

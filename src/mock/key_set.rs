@@ -41,15 +41,9 @@ impl KeySet {
             published: vec![signing.jwk()],
             signing,
             next: 1,
-            caching: Caching {
-                cache_control: Some(cache_control(DEFAULT_MAX_AGE)),
-                age: None,
-            },
+            caching: Caching { cache_control: Some(cache_control(DEFAULT_MAX_AGE)), age: None },
         };
-        Ok(Self {
-            owner,
-            state: Mutex::new(state),
-        })
+        Ok(Self { owner, state: Mutex::new(state) })
     }
 
     /// The key that signs now.

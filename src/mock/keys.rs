@@ -12,9 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -69,10 +67,7 @@ impl SigningKey {
     pub fn es256() -> Result<Self, MockError> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map_err(|_unspecified| MockError::Key)?;
-        Ok(Self {
-            kid: kid_of(pair.public_key().as_ref()),
-            private: Private::P256(Arc::new(pair)),
-        })
+        Ok(Self { kid: kid_of(pair.public_key().as_ref()), private: Private::P256(Arc::new(pair)) })
     }
 
     pub(super) fn rsa(owner: KeyOwner, index: usize) -> Result<Self, MockError> {
@@ -85,18 +80,12 @@ impl SigningKey {
                 place.insert(Arc::new(pair)).clone()
             }
         };
-        Ok(Self {
-            kid: kid_of(pair.public_key().as_ref()),
-            private: Private::Rsa(pair),
-        })
+        Ok(Self { kid: kid_of(pair.public_key().as_ref()), private: Private::Rsa(pair) })
     }
 
     /// The same key under another `kid`, for instance one that another issuer uses as well.
     pub fn with_kid(&self, kid: impl Into<String>) -> Self {
-        Self {
-            kid: kid.into(),
-            private: self.private.clone(),
-        }
+        Self { kid: kid.into(), private: self.private.clone() }
     }
 
     /// The key's id: 40 hex characters unless set by [`Self::with_kid`].
@@ -128,10 +117,9 @@ impl SigningKey {
                     .map(|()| signature)
                     .unwrap_or_default()
             }
-            Private::P256(pair) => pair
-                .sign(&random, message)
-                .map(|signature| signature.as_ref().to_vec())
-                .unwrap_or_default(),
+            Private::P256(pair) => {
+                pair.sign(&random, message).map(|signature| signature.as_ref().to_vec()).unwrap_or_default()
+            }
         }
     }
 
@@ -171,15 +159,8 @@ impl SigningKey {
     /// The same in PEM (`BEGIN PUBLIC KEY`): the classic HMAC secret of an algorithm confusion.
     pub fn public_pem(&self) -> String {
         let text = BASE64_STANDARD.encode(self.public_der());
-        let lines: Vec<_> = text
-            .as_bytes()
-            .chunks(64)
-            .map(String::from_utf8_lossy)
-            .collect();
-        format!(
-            "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-            lines.join("\n")
-        )
+        let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+        format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
     }
 }
 

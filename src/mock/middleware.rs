@@ -27,9 +27,7 @@ pub(super) async fn observe(
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     let pattern = request.match_pattern();
-    let endpoint = Endpoint::ALL
-        .into_iter()
-        .find(|endpoint| pattern.as_deref() == Some(endpoint.path()));
+    let endpoint = Endpoint::ALL.into_iter().find(|endpoint| pattern.as_deref() == Some(endpoint.path()));
     world.journal.record(endpoint, &request);
 
     let Some(fault) = endpoint.and_then(|endpoint| world.faults.take(endpoint)) else {
@@ -51,9 +49,7 @@ pub(super) async fn observe(
             let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             HttpResponse::build(status).body(format!("status {status} on order"))
         }
-        Fault::Redirect(url) => HttpResponse::Found()
-            .insert_header((header::LOCATION, url))
-            .finish(),
+        Fault::Redirect(url) => HttpResponse::Found().insert_header((header::LOCATION, url)).finish(),
         Fault::WrongType => HttpResponse::Ok()
             .content_type(ContentType::html())
             .body("<!DOCTYPE html><title>Sign in to the hotel network</title>"),
@@ -67,9 +63,7 @@ pub(super) async fn observe(
 }
 
 fn json_answer(body: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .body(body)
+    HttpResponse::Ok().content_type(ContentType::json()).body(body)
 }
 
 /// A second handle on a connection's socket, kept so that [`hang_up`] can close it.

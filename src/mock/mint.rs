@@ -30,11 +30,7 @@ pub enum Signature<'a> {
 /// let forged = compact(r#"{"alg":"none"}"#, r#"{"sub":"1","sub":"2"}"#, Signature::Empty);
 /// assert!(forged.ends_with('.'));
 /// ```
-pub fn compact(
-    header: impl AsRef<[u8]>,
-    payload: impl AsRef<[u8]>,
-    signature: Signature<'_>,
-) -> String {
+pub fn compact(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>, signature: Signature<'_>) -> String {
     let signed = format!("{}.{}", base64url(header), base64url(payload));
     let signature = match signature {
         Signature::Key(key) => key.sign(signed.as_bytes()),

@@ -88,9 +88,7 @@ impl MockProviders {
     /// [`MockError::Production`], or why there is no port.
     pub async fn start_on(address: SocketAddr) -> Result<Self, MockError> {
         refuse_production(std::env::var("TOKENBOOTH_ENV").ok().as_deref())?;
-        Ok(Self {
-            running: Arc::new(server::start(address).await?),
-        })
+        Ok(Self { running: Arc::new(server::start(address).await?) })
     }
 
     /// `http://127.0.0.1:<port>`.
@@ -203,10 +201,7 @@ mod tests {
 
     #[test]
     fn the_mock_refuses_to_start_in_production() {
-        assert!(matches!(
-            refuse_production(Some("production")),
-            Err(MockError::Production)
-        ));
+        assert!(matches!(refuse_production(Some("production")), Err(MockError::Production)));
         assert!(refuse_production(Some("development")).is_ok());
         assert!(refuse_production(None).is_ok());
     }

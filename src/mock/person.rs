@@ -89,12 +89,7 @@ pub struct GithubEmail {
 impl GithubEmail {
     /// An address with these two properties.
     pub fn new(email: impl Into<String>, primary: bool, verified: bool) -> Self {
-        Self {
-            email: email.into(),
-            primary,
-            verified,
-            visibility: primary.then(|| "private".to_owned()),
-        }
+        Self { email: email.into(), primary, verified, visibility: primary.then(|| "private".to_owned()) }
     }
 }
 

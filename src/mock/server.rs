@@ -32,10 +32,7 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
         .service(
             web::scope("/google")
                 .app_data(google.clone())
-                .route(
-                    "/.well-known/openid-configuration",
-                    web::get().to(issuer::discovery),
-                )
+                .route("/.well-known/openid-configuration", web::get().to(issuer::discovery))
                 .route("/oauth2/v3/certs", web::get().to(issuer::jwks))
                 .route("/tokeninfo", web::get().to(google::tokeninfo))
                 .route("/tokeninfo", web::post().to(google::tokeninfo))
@@ -45,10 +42,7 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
         .service(
             web::scope("/oidc")
                 .app_data(oidc.clone())
-                .route(
-                    "/.well-known/openid-configuration",
-                    web::get().to(issuer::discovery),
-                )
+                .route("/.well-known/openid-configuration", web::get().to(issuer::discovery))
                 .route("/jwks", web::get().to(issuer::jwks))
                 .route("/userinfo", web::get().to(issuer::userinfo))
                 .route("/userinfo", web::post().to(issuer::userinfo)),
@@ -56,33 +50,16 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
         .service(
             web::scope("/github/api")
                 .wrap(from_fn(github_api::front_door))
-                .route(
-                    "/applications/{client_id}/token",
-                    web::post().to(github_api::check),
-                )
+                .route("/applications/{client_id}/token", web::post().to(github_api::check))
                 .route("/user", web::get().to(github_api::user))
                 .route("/user/emails", web::get().to(github_api::emails)),
         )
         .service(
             web::scope("/mock")
-                .service(
-                    web::scope("/google")
-                        .app_data(google)
-                        .configure(issuer_controls),
-                )
-                .service(
-                    web::scope("/oidc")
-                        .app_data(oidc)
-                        .configure(issuer_controls),
-                )
-                .route(
-                    "/github/access_token",
-                    web::get().to(control::github_access_token),
-                )
-                .route(
-                    "/github/access_token",
-                    web::post().to(control::github_access_token),
-                )
+                .service(web::scope("/google").app_data(google).configure(issuer_controls))
+                .service(web::scope("/oidc").app_data(oidc).configure(issuer_controls))
+                .route("/github/access_token", web::get().to(control::github_access_token))
+                .route("/github/access_token", web::post().to(control::github_access_token))
                 .route("/faults/{endpoint}", web::put().to(control::set_fault))
                 .route("/faults", web::delete().to(control::clear_faults))
                 .route("/requests", web::get().to(control::requests))
@@ -113,13 +90,7 @@ async fn run(address: SocketAddr, report: oneshot::Sender<Result<Running, MockEr
     let (running, server) = match launch(address) {
         Ok((world, server)) => {
             let handle = server.handle();
-            (
-                Ok(Running {
-                    world,
-                    server: handle,
-                }),
-                Some(server),
-            )
+            (Ok(Running { world, server: handle }), Some(server))
         }
         Err(error) => (Err(error), None),
     };
@@ -138,9 +109,7 @@ fn launch(address: SocketAddr) -> Result<(Arc<World>, actix_web::dev::Server), M
     let world = Arc::new(World::new(address)?);
     let known = world.clone();
     let server = HttpServer::new(move || {
-        App::new()
-            .configure(|app| routes(app, &known))
-            .wrap(from_fn(middleware::observe))
+        App::new().configure(|app| routes(app, &known)).wrap(from_fn(middleware::observe))
     })
     .workers(1)
     .disable_signals()
@@ -166,10 +135,7 @@ mod tests {
         for endpoint in Endpoint::ALL {
             let path = endpoint.path().replace("{client_id}", "any");
             let mut line = TcpStream::connect(mock.base_url().trim_start_matches("http://"))?;
-            write!(
-                line,
-                "GET {path} HTTP/1.1\r\nHost: mock\r\nConnection: close\r\n\r\n"
-            )?;
+            write!(line, "GET {path} HTTP/1.1\r\nHost: mock\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();
             line.read_to_string(&mut answer)?;
             assert!(answer.starts_with("HTTP/1.1 "), "{path}: {answer}");

@@ -27,10 +27,7 @@ pub(super) fn lay_over(members: &mut Map<String, Value>, changes: Value) {
 }
 
 /// Seconds since 1970: the one place where the mock reads the clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the mock stands on its own, without the crate's `Clock`"
-)]
+#[expect(clippy::disallowed_methods, reason = "the mock stands on its own, without the crate's `Clock`")]
 pub(super) fn unix_now() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -45,10 +42,7 @@ pub(super) fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
 
 /// Bytes unlike any before; taken from UUIDs since those cannot fail.
 pub(super) fn random_bytes(len: usize) -> Vec<u8> {
-    std::iter::repeat_with(|| Uuid::new_v4().into_bytes())
-        .flatten()
-        .take(len)
-        .collect()
+    std::iter::repeat_with(|| Uuid::new_v4().into_bytes()).flatten().take(len).collect()
 }
 
 /// Random text in the alphabet of GitHub's and Google's opaque tokens.

@@ -43,10 +43,7 @@ impl ProviderClient {
     ///
     /// # Errors
     /// When the TLS library cannot start (no root certificates, say).
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that builds a client"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that builds a client")]
     pub fn new(
         timeout: Duration,
         latency: ProviderLatency,
@@ -59,13 +56,7 @@ impl ProviderClient {
             .user_agent(USER_AGENT)
             .build()?;
         let clock = SharedClock::clone(clock);
-        Ok(Self {
-            http,
-            timeout,
-            latency: Arc::new(latency),
-            clock,
-            clock_difference: Arc::default(),
-        })
+        Ok(Self { http, timeout, latency: Arc::new(latency), clock, clock_difference: Arc::default() })
     }
 
     /// Seconds our clock was ahead of the provider that answered last, by its `Date` header; negative when behind.
@@ -96,13 +87,8 @@ impl ProviderClient {
             Ok(_) => "refused",
             Err(_) => "outage",
         };
-        let labels = ProviderLabels {
-            provider: provider.to_owned(),
-            outcome,
-        };
-        self.latency
-            .get_or_create(&labels)
-            .observe(start.elapsed().as_secs_f64());
+        let labels = ProviderLabels { provider: provider.to_owned(), outcome };
+        self.latency.get_or_create(&labels).observe(start.elapsed().as_secs_f64());
         result
     }
 
@@ -120,34 +106,23 @@ impl ProviderClient {
         let mut response = request.send().await.map_err(failed)?;
         let (status, headers) = (response.status(), response.headers().clone());
         if let Some(date) = date(&headers) {
-            self.clock_difference
-                .store(self.clock.now().since(date), Ordering::Relaxed);
+            self.clock_difference.store(self.clock.now().since(date), Ordering::Relaxed);
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(Outage::rate_limited(provider, retry_after(&headers)));
+            let wait = retry_after(&headers).or_else(|| rate_limit_reset(&headers));
+            return Err(Outage::rate_limited(provider, wait));
         }
         if !(status.is_success() || status.is_client_error()) {
-            return Err(Outage::bad_answer(
-                provider,
-                format!("status {}", status.as_u16()),
-            ));
+            return Err(Outage::bad_answer(provider, format!("status {}", status.as_u16())));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(Outage::bad_answer(
-                    provider,
-                    format!("more than {MAX_BODY_BYTES} bytes"),
-                ));
+                return Err(Outage::bad_answer(provider, format!("more than {MAX_BODY_BYTES} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer {
-            status,
-            headers,
-            provider: provider.to_owned(),
-            body,
-        })
+        Ok(Answer { status, headers, provider: provider.to_owned(), body })
     }
 }
 
@@ -157,29 +132,18 @@ impl Answer {
     /// # Errors
     /// A content type that is not JSON, not JSON, or another shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Outage> {
-        let content_type = self
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        if content_type
-            .is_some_and(|content_type| !content_type.to_ascii_lowercase().contains("json"))
-        {
-            return Err(Outage::bad_answer(
-                &self.provider,
-                "it is not JSON by its Content-Type",
-            ));
+        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if content_type.is_some_and(|content_type| !content_type.to_ascii_lowercase().contains("json")) {
+            return Err(Outage::bad_answer(&self.provider, "it is not JSON by its Content-Type"));
         }
-        serde_json::from_slice(&self.body).map_err(|_| {
-            Outage::bad_answer(&self.provider, crate::jws::json_problem::<T>(&self.body))
-        })
+        serde_json::from_slice(&self.body)
+            .map_err(|_| Outage::bad_answer(&self.provider, crate::jws::json_problem::<T>(&self.body)))
     }
 
     /// Whether the body says this, ignoring case: GitHub tells its rate limits apart in words only.
     #[must_use]
     pub fn says(&self, words: &str) -> bool {
-        String::from_utf8_lossy(&self.body)
-            .to_ascii_lowercase()
-            .contains(words)
+        String::from_utf8_lossy(&self.body).to_ascii_lowercase().contains(words)
     }
 
     /// The answer is one that this request cannot have by the provider's documentation.
@@ -195,10 +159,17 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// When GitHub's primary rate limit ends, by GitHub's own clock
+/// (<https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#checking-the-status-of-your-rate-limit>).
+pub(super) fn rate_limit_reset(headers: &HeaderMap) -> Option<Duration> {
+    let spent = headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
+    let reset = headers.get("x-ratelimit-reset")?.to_str().ok()?.parse().ok()?;
+    let wait = Timestamp(reset).since(date(headers)?);
+    u64::try_from(wait).ok().filter(|_| spent).map(Duration::from_secs)
+}
+
 /// RFC 9110 §6.6.1. Its format is RFC 2822's with the zone spelled out.
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let text = headers.get(DATE)?.to_str().ok()?;
-    DateTime::parse_from_rfc2822(text)
-        .ok()
-        .map(|date| Timestamp(date.timestamp()))
+    DateTime::parse_from_rfc2822(text).ok().map(|date| Timestamp(date.timestamp()))
 }

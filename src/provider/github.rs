@@ -12,7 +12,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::client::{Answer, ProviderClient, retry_after};
+use super::client::{Answer, ProviderClient, rate_limit_reset, retry_after};
 use super::identity::Profile;
 use super::key_cache::KeysStatus;
 use super::{Credential, CredentialKind, Outage, Provider, Refusal, VerifiedIdentity};
@@ -81,9 +81,7 @@ impl Github {
         let (user, email) = try_join(self.user(token), self.primary_email(token)).await?;
         // The numeric id, never the login: a login can be given up and taken by somebody else.
         if user.id != owner.id {
-            return Err(Refusal::InvalidToken(
-                "github's answers speak of different people".to_owned(),
-            ));
+            return Err(Refusal::InvalidToken("github's answers speak of different people".to_owned()));
         }
         let profile = Profile {
             email: email.as_ref().map(|entry| entry.email.as_str()),
@@ -123,18 +121,12 @@ impl Github {
     }
 
     async fn user(&self, token: &str) -> Result<GithubUser, Refusal> {
-        let answer = self
-            .send(
-                self.client
-                    .get(&format!("{}/user", self.api_url))
-                    .bearer_auth(token),
-            )
-            .await?;
+        let answer = self.send(self.client.get(&format!("{}/user", self.api_url)).bearer_auth(token)).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.json()?),
-            StatusCode::UNAUTHORIZED => Err(Refusal::InvalidToken(
-                "the token was revoked a moment ago".to_owned(),
-            )),
+            StatusCode::UNAUTHORIZED => {
+                Err(Refusal::InvalidToken("the token was revoked a moment ago".to_owned()))
+            }
             _ => Err(trouble(&answer).into()),
         }
     }
@@ -151,9 +143,7 @@ impl Github {
                 StatusCode::NOT_FOUND => return Ok(None),
                 StatusCode::FORBIDDEN if !is_rate_limit(&answer) => return Ok(None),
                 StatusCode::UNAUTHORIZED => {
-                    return Err(Refusal::InvalidToken(
-                        "the token was revoked a moment ago".to_owned(),
-                    ));
+                    return Err(Refusal::InvalidToken("the token was revoked a moment ago".to_owned()));
                 }
                 _ => return Err(trouble(&answer).into()),
             }
@@ -168,9 +158,8 @@ impl Github {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Outage> {
-        let request = request
-            .header(ACCEPT, "application/vnd.github+json")
-            .header("X-GitHub-Api-Version", API_VERSION);
+        let request =
+            request.header(ACCEPT, "application/vnd.github+json").header("X-GitHub-Api-Version", API_VERSION);
         self.client.send(NAME, request).await
     }
 }
@@ -179,34 +168,25 @@ impl Github {
 /// refused here, since a person can make one for anything.
 fn check_syntax(token: &str) -> Result<(), Refusal> {
     let word = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let of_an_app = ["gho_", "ghu_"]
-        .iter()
-        .any(|prefix| token.strip_prefix(prefix).is_some_and(word));
+    let of_an_app = ["gho_", "ghu_"].iter().any(|prefix| token.strip_prefix(prefix).is_some_and(word));
     // The form before 2021.
     let old_form = token.len() == 40 && token.bytes().all(|byte| byte.is_ascii_hexdigit());
     if token.len() <= MAX_TOKEN_BYTES && (of_an_app || old_form) {
         return Ok(());
     }
-    let personal = ["ghp_", "github_pat_"]
-        .iter()
-        .any(|prefix| token.starts_with(prefix));
+    let personal = ["ghp_", "github_pat_"].iter().any(|prefix| token.starts_with(prefix));
     Err(Refusal::InvalidToken(if personal {
         "a personal access token is not a sign-in with this app: expected a token that begins with gho_ or ghu_".to_owned()
     } else {
-        "this is not a GitHub app's user access token: expected one that begins with gho_ or ghu_"
-            .to_owned()
+        "this is not a GitHub app's user access token: expected one that begins with gho_ or ghu_".to_owned()
     }))
 }
 
 fn not_ours() -> Refusal {
     Refusal::AudienceMismatch(
-        "github does not know this token as one of the app in providers.github.client_id"
-            .to_owned(),
+        "github does not know this token as one of the app in providers.github.client_id".to_owned(),
     )
 }
 
@@ -215,17 +195,15 @@ fn not_ours() -> Refusal {
 fn trouble(answer: &Answer) -> Outage {
     match answer.status {
         StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY => {
-            Outage::rate_limited(NAME, retry_after(&answer.headers))
+            let wait = retry_after(&answer.headers).or_else(|| rate_limit_reset(&answer.headers));
+            Outage::rate_limited(NAME, wait)
         }
         _ => answer.unexpected(),
     }
 }
 
 fn is_rate_limit(answer: &Answer) -> bool {
-    let spent = answer
-        .headers
-        .get("x-ratelimit-remaining")
-        .is_some_and(|left| left == "0");
+    let spent = answer.headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0");
     spent
         || retry_after(&answer.headers).is_some()
         || answer.says("rate limit")
@@ -233,10 +211,7 @@ fn is_rate_limit(answer: &Answer) -> bool {
 }
 
 fn has_next_page(headers: &HeaderMap) -> bool {
-    headers
-        .get(LINK)
-        .and_then(|link| link.to_str().ok())
-        .is_some_and(|link| link.contains("rel=\"next\""))
+    headers.get(LINK).and_then(|link| link.to_str().ok()).is_some_and(|link| link.contains("rel=\"next\""))
 }
 
 #[async_trait]
@@ -250,8 +225,7 @@ impl Provider for Github {
     }
 
     async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
-        self.verify_access_token(credential.token.expose_secret())
-            .await
+        self.verify_access_token(credential.token.expose_secret()).await
     }
 
     fn keys(&self) -> Option<KeysStatus> {
@@ -260,13 +234,8 @@ impl Provider for Github {
 
     /// GitHub says 404 to a made-up token when it accepts our credentials, 401 when it does not.
     async fn check(&self) -> Result<String, Outage> {
-        match self
-            .check_token(concat!("gho_", "tokenbooth0check0000000000000000000000"))
-            .await
-        {
-            Ok(_) | Err(Refusal::AudienceMismatch(_)) => {
-                Ok("client credentials accepted".to_owned())
-            }
+        match self.check_token(concat!("gho_", "tokenbooth0check0000000000000000000000")).await {
+            Ok(_) | Err(Refusal::AudienceMismatch(_)) => Ok("client credentials accepted".to_owned()),
             Err(Refusal::Outage(outage)) => Err(outage),
             Err(other) => Err(Outage::bad_answer(NAME, other)),
         }

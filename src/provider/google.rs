@@ -104,7 +104,8 @@ impl Google {
                 ));
             }
             None => {
-                let problem = "the access token has no sub: ask Google for the scopes openid, email and profile";
+                let problem =
+                    "the access token has no sub: ask Google for the scopes openid, email and profile";
                 return Err(Refusal::InvalidToken(problem.to_owned()));
             }
         }
@@ -118,10 +119,7 @@ impl Google {
     }
 
     async fn tokeninfo(&self, token: &str) -> Result<TokenInfo, Refusal> {
-        let request = self
-            .client
-            .get(&self.tokeninfo_url)
-            .query(&[("access_token", token)]);
+        let request = self.client.get(&self.tokeninfo_url).query(&[("access_token", token)]);
         let answer = self.client.send(NAME, request).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.json()?),
@@ -134,18 +132,15 @@ impl Google {
 
     async fn userinfo(&self, token: &str) -> Result<UserInfo, Refusal> {
         let discovery = self.id_tokens.keys.discovery().await?;
-        let url = discovery.userinfo_endpoint.ok_or_else(|| {
-            Outage::bad_answer(NAME, "its discovery document names no userinfo_endpoint")
-        })?;
-        let answer = self
-            .client
-            .send(NAME, self.client.get(&url).bearer_auth(token))
-            .await?;
+        let url = discovery
+            .userinfo_endpoint
+            .ok_or_else(|| Outage::bad_answer(NAME, "its discovery document names no userinfo_endpoint"))?;
+        let answer = self.client.send(NAME, self.client.get(&url).bearer_auth(token)).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.json()?),
-            StatusCode::UNAUTHORIZED => Err(Refusal::InvalidToken(
-                "google's userinfo refuses this access token".to_owned(),
-            )),
+            StatusCode::UNAUTHORIZED => {
+                Err(Refusal::InvalidToken("google's userinfo refuses this access token".to_owned()))
+            }
             _ => Err(answer.unexpected().into()),
         }
     }
@@ -154,10 +149,7 @@ impl Google {
 /// What cannot be an access token is not sent to Google.
 fn check_syntax(token: &str) -> Result<(), Refusal> {
     let problem = if token.len() > MAX_ACCESS_TOKEN_BYTES {
-        format!(
-            "the access token has {} bytes, Google's have at most {MAX_ACCESS_TOKEN_BYTES}",
-            token.len()
-        )
+        format!("the access token has {} bytes, Google's have at most {MAX_ACCESS_TOKEN_BYTES}", token.len())
     } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         "the access token has characters that none of Google's has".to_owned()
     } else if looks_like_a_jwt(token) {
@@ -178,10 +170,9 @@ fn check_not_expired(info: &TokenInfo, now: Timestamp) -> Result<(), Refusal> {
     let left = number(&info.expires_in).or_else(|| Some(Timestamp(number(&info.exp)?).since(now)));
     match left {
         Some(left) if left > 0 => Ok(()),
-        Some(left) => Err(Refusal::TokenExpired(format!(
-            "google says that the access token expired {} s ago",
-            -left
-        ))),
+        Some(left) => {
+            Err(Refusal::TokenExpired(format!("google says that the access token expired {} s ago", -left)))
+        }
         None => Err(Outage::bad_answer(NAME, "tokeninfo names no end of the token's life").into()),
     }
 }
@@ -199,10 +190,7 @@ impl Provider for Google {
     async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
         match credential.kind {
             CredentialKind::IdToken => self.id_tokens.verify(credential).await,
-            CredentialKind::AccessToken => {
-                self.verify_access_token(credential.token.expose_secret())
-                    .await
-            }
+            CredentialKind::AccessToken => self.verify_access_token(credential.token.expose_secret()).await,
         }
     }
 

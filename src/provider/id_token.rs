@@ -91,12 +91,9 @@ impl IdTokens {
     }
 
     /// Proves an ID token, the cheapest refusal first.
-    pub(super) async fn verify(
-        &self,
-        credential: &Credential,
-    ) -> Result<VerifiedIdentity, Refusal> {
-        let jws = UnverifiedJws::parse(credential.token.expose_secret(), MAX_ID_TOKEN_BYTES)
-            .map_err(invalid)?;
+    pub(super) async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
+        let jws =
+            UnverifiedJws::parse(credential.token.expose_secret(), MAX_ID_TOKEN_BYTES).map_err(invalid)?;
         let key = self.key(&jws).await?;
         check_type(jws.header().typ.as_deref())?;
         let claims: IdTokenClaims = jws.verify(&key).map_err(invalid)?;
@@ -135,16 +132,12 @@ impl IdTokens {
 
     async fn key(&self, jws: &UnverifiedJws<'_>) -> Result<VerificationKey, Refusal> {
         let kid = jws.header().kid.as_deref().ok_or_else(|| {
-            Refusal::InvalidToken(
-                "the token's header has no kid, so no key can be chosen for it".to_owned(),
-            )
+            Refusal::InvalidToken("the token's header has no kid, so no key can be chosen for it".to_owned())
         })?;
         self.keys.key(kid).await.map_err(|error| match error {
             KeyError::Outage(outage) => Refusal::Outage(outage),
             KeyError::Unknown => match jws.unverified_claims::<UnverifiedIssuer>() {
-                Ok(UnverifiedIssuer { iss }) if !self.issuers.contains(&iss) => {
-                    self.foreign_issuer(&iss)
-                }
+                Ok(UnverifiedIssuer { iss }) if !self.issuers.contains(&iss) => self.foreign_issuer(&iss),
                 _ => Refusal::InvalidToken(format!(
                     "the token's kid {} is not among {}'s keys",
                     Quoted(kid),
@@ -158,18 +151,12 @@ impl IdTokens {
         match iss {
             Value::String(iss) if self.issuers.contains(iss) => Ok(()),
             Value::String(iss) => Err(self.foreign_issuer(iss)),
-            _ => Err(Refusal::IssuerMismatch(
-                "the token's iss is not a string".to_owned(),
-            )),
+            _ => Err(Refusal::IssuerMismatch("the token's iss is not a string".to_owned())),
         }
     }
 
     fn foreign_issuer(&self, iss: &str) -> Refusal {
-        let expected: Vec<String> = self
-            .issuers
-            .iter()
-            .map(|issuer| Quoted(issuer).to_string())
-            .collect();
+        let expected: Vec<String> = self.issuers.iter().map(|issuer| Quoted(issuer).to_string()).collect();
         Refusal::IssuerMismatch(format!(
             "token issuer {} is not {}'s, expected {}",
             Quoted(iss),
@@ -185,10 +172,7 @@ impl IdTokens {
             Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
         };
-        let texts_only = claims
-            .aud
-            .as_array()
-            .is_none_or(|list| list.len() == audiences.len());
+        let texts_only = claims.aud.as_array().is_none_or(|list| list.len() == audiences.len());
         match audiences.as_slice() {
             [] => return Err(self.foreign_audience("the token names no audience")),
             _ if !texts_only => {
@@ -207,10 +191,7 @@ impl IdTokens {
                 }
             }
         }
-        claims
-            .azp
-            .as_deref()
-            .map_or(Ok(()), |azp| self.check_client_id("azp", azp))
+        claims.azp.as_deref().map_or(Ok(()), |azp| self.check_client_id("azp", azp))
     }
 
     pub(super) fn is_ours(&self, client_id: &str) -> bool {
@@ -223,10 +204,7 @@ impl IdTokens {
             return Ok(());
         }
         let setting = format!("providers.{}.client_ids", self.provider);
-        Err(Refusal::AudienceMismatch(format!(
-            "token {what} {} is not in {setting}",
-            Quoted(client_id)
-        )))
+        Err(Refusal::AudienceMismatch(format!("token {what} {} is not in {setting}", Quoted(client_id))))
     }
 
     fn foreign_audience(&self, problem: &str) -> Refusal {
@@ -247,8 +225,7 @@ impl IdTokens {
                 return Ok(());
             }
             (Some(_), Some(_)) => {
-                "the token's nonce is neither the nonce sent nor its SHA-256 in hex or base64url"
-                    .to_owned()
+                "the token's nonce is neither the nonce sent nor its SHA-256 in hex or base64url".to_owned()
             }
             (None, Some(_)) => "a nonce was sent, the token carries none".to_owned(),
             (_, None) if self.nonce == NoncePolicy::Optional => return Ok(()),
@@ -278,11 +255,7 @@ fn check_type(typ: Option<&str>) -> Result<(), Refusal> {
 
 fn nonce_forms(nonce: &str) -> [String; 3] {
     let hash = digest::digest(&digest::SHA256, nonce.as_bytes());
-    [
-        nonce.to_owned(),
-        hex::encode(hash),
-        BASE64_URL_SAFE_NO_PAD.encode(hash),
-    ]
+    [nonce.to_owned(), hex::encode(hash), BASE64_URL_SAFE_NO_PAD.encode(hash)]
 }
 
 fn check_time(claims: &IdTokenClaims, now: Timestamp) -> Result<(), Refusal> {

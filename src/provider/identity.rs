@@ -39,20 +39,14 @@ pub(super) struct Profile<'a> {
 
 impl VerifiedIdentity {
     pub(super) fn new(provider: &str, provider_id: &str, profile: &Profile<'_>) -> Self {
-        let email = profile
-            .email
-            .filter(|email| is_plausible_email(email))
-            .map(str::to_owned);
+        let email = profile.email.filter(|email| is_plausible_email(email)).map(str::to_owned);
         Self {
             provider: provider.to_owned(),
             provider_id: provider_id.to_owned(),
             email_verified: email.is_some() && profile.email_verified,
             email,
             name: profile.name.and_then(clean_name),
-            avatar_url: profile
-                .avatar_url
-                .filter(|url| is_picture_url(url))
-                .map(str::to_owned),
+            avatar_url: profile.avatar_url.filter(|url| is_picture_url(url)).map(str::to_owned),
         }
     }
 
@@ -80,9 +74,7 @@ fn is_plausible_email(email: &str) -> bool {
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>');
     email.len() <= MAX_EMAIL_BYTES
         && !email.contains(odd)
-        && email
-            .rsplit_once('@')
-            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }
 
 /// The text is stored as it came, so it must be clean as it came: a parser forgives what PostgreSQL cannot store

@@ -60,10 +60,9 @@ impl Jwk {
             ("RSA", _, alg) => (rsa_algorithm(alg)?, self.rsa_key()?),
             ("EC", Some("P-256"), None | Some("ES256")) => (Algorithm::ES256, self.ec_key()?),
             ("EC", Some("P-384"), None | Some("ES384")) => (Algorithm::ES384, self.ec_key()?),
-            ("OKP", Some("Ed25519"), None | Some("EdDSA")) => (
-                Algorithm::EdDSA,
-                DecodingKey::from_ed_components(self.x.as_deref()?).ok()?,
-            ),
+            ("OKP", Some("Ed25519"), None | Some("EdDSA")) => {
+                (Algorithm::EdDSA, DecodingKey::from_ed_components(self.x.as_deref()?).ok()?)
+            }
             _ => return None,
         };
         Some(VerificationKey::new(algorithm, key))
@@ -71,14 +70,9 @@ impl Jwk {
 
     /// `use` and `key_ops` (RFC 7517 §4.2, §4.3) both say what a key is for; a key without either is for anything.
     fn is_for_verifying(&self) -> bool {
-        let by_use = self
-            .intended_use
-            .as_deref()
-            .is_none_or(|intended| intended == "sig");
-        let by_operation = self
-            .key_ops
-            .as_ref()
-            .is_none_or(|operations| operations.iter().any(|name| name == "verify"));
+        let by_use = self.intended_use.as_deref().is_none_or(|intended| intended == "sig");
+        let by_operation =
+            self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|name| name == "verify"));
         by_use && by_operation
     }
 

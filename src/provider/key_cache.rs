@@ -108,31 +108,17 @@ impl KeyCache {
     /// Starts the task, which fetches at once. Needs a Tokio runtime.
     #[must_use]
     pub fn start(source: KeySource, client: ProviderClient, settings: JwksSettings) -> Self {
-        let progress = Progress {
-            in_flight: true,
-            completed: 0,
-            next_allowed: Instant::now(),
-            failure: None,
-        };
+        let progress =
+            Progress { in_flight: true, completed: 0, next_allowed: Instant::now(), failure: None };
         let shared = Arc::new(Shared {
             current: ArcSwapOption::empty(),
             wanted: Notify::new(),
             progress: watch::Sender::new(progress),
         });
         let provider = source.provider.clone();
-        let keeper = Keeper {
-            source,
-            client,
-            settings,
-            shared: Arc::clone(&shared),
-            discovery: None,
-            failures: 0,
-        };
-        Self {
-            provider,
-            shared,
-            task: tokio::spawn(keeper.run()),
-        }
+        let keeper =
+            Keeper { source, client, settings, shared: Arc::clone(&shared), discovery: None, failures: 0 };
+        Self { provider, shared, task: tokio::spawn(keeper.run()) }
     }
 
     /// The key of this id. Only an id that is not in the set waits for the network, and only once per cool-down.
@@ -144,10 +130,7 @@ impl KeyCache {
             return Ok(key);
         }
         let failure = self.refreshed().await;
-        match (
-            self.current().and_then(|set| set.keys.get(kid).cloned()),
-            failure,
-        ) {
+        match (self.current().and_then(|set| set.keys.get(kid).cloned()), failure) {
             (Some(key), _) => Ok(key),
             (None, Some(outage)) => Err(KeyError::Outage(outage)),
             (None, None) => Err(KeyError::Unknown),
@@ -165,9 +148,7 @@ impl KeyCache {
         {
             return Err(outage);
         }
-        self.current()
-            .map(|set| set.discovery.clone())
-            .ok_or_else(|| Outage::unreachable(&self.provider))
+        self.current().map(|set| set.discovery.clone()).ok_or_else(|| Outage::unreachable(&self.provider))
     }
 
     /// The cache's state.
@@ -184,10 +165,7 @@ impl KeyCache {
     }
 
     fn current(&self) -> Option<Arc<KeySet>> {
-        self.shared
-            .current
-            .load_full()
-            .filter(|set| Instant::now() < set.usable_until)
+        self.shared.current.load_full().filter(|set| Instant::now() < set.usable_until)
     }
 
     /// Waits for the fetch under way, or for a new one when the cool-down allows it, and answers how the last one failed.
@@ -197,16 +175,11 @@ impl KeyCache {
         if !seen.in_flight {
             let now = Instant::now();
             if now < seen.next_allowed {
-                return seen
-                    .failure
-                    .map(|outage| outage.retry_in(seen.next_allowed - now));
+                return seen.failure.map(|outage| outage.retry_in(seen.next_allowed - now));
             }
             self.shared.wanted.notify_one();
         }
-        match progress
-            .wait_for(|progress| progress.completed > seen.completed)
-            .await
-        {
+        match progress.wait_for(|progress| progress.completed > seen.completed).await {
             Ok(progress) => progress.failure.clone(),
             // The task is gone: the service is stopping.
             Err(_) => Some(Outage::unreachable(&self.provider)),
@@ -233,9 +206,7 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self) {
         loop {
-            self.shared
-                .progress
-                .send_modify(|progress| progress.in_flight = true);
+            self.shared.progress.send_modify(|progress| progress.in_flight = true);
             let fetched = self.fetch().await;
             let now = Instant::now();
             let (wait, failure) = match fetched {
@@ -250,21 +221,13 @@ impl Keeper {
                     (refresh_in, None)
                 }
                 Err(outage) => {
-                    log::warn!(
-                        "{}: keys could not be fetched: {outage}",
-                        self.source.provider
-                    );
+                    log::warn!("{}: keys could not be fetched: {outage}", self.source.provider);
                     self.discovery = None;
                     self.failures += 1;
                     (self.pause_after_failure(), Some(outage))
                 }
             };
-            let next_allowed = now
-                + if failure.is_some() {
-                    wait
-                } else {
-                    self.settings.cooldown
-                };
+            let next_allowed = now + if failure.is_some() { wait } else { self.settings.cooldown };
             self.shared.progress.send_modify(|progress| {
                 progress.in_flight = false;
                 progress.completed += 1;
@@ -291,9 +254,7 @@ impl Keeper {
         if self.shared.current.load().is_some() {
             return cooldown;
         }
-        FIRST_RETRY
-            .saturating_mul(1 << self.failures.saturating_sub(1).min(10))
-            .min(cooldown)
+        FIRST_RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(10)).min(cooldown)
     }
 
     async fn fetch(&mut self) -> Result<(KeySet, Duration), Outage> {
@@ -306,66 +267,38 @@ impl Keeper {
                 discovery
             }
         };
-        let answer = self
-            .client
-            .send(provider, self.client.get(&discovery.jwks_uri))
-            .await?;
+        let answer = self.client.send(provider, self.client.get(&discovery.jwks_uri)).await?;
         if !answer.status.is_success() {
             return Err(answer.unexpected());
         }
         let keys = answer.json::<JwkSet>()?.usable_keys();
         if keys.is_empty() {
-            return Err(Outage::bad_answer(
-                provider,
-                "there is no usable key in its key set",
-            ));
+            return Err(Outage::bad_answer(provider, "there is no usable key in its key set"));
         }
         let max_age = max_age(&answer.headers);
         let fetched_at = Instant::now();
         let usable_until = fetched_at + max_age + self.settings.max_stale;
         // A fifth of its life is left for the provider to come back before anyone notices.
-        let refresh_in = (max_age * 4 / 5)
-            .max(self.settings.cooldown)
-            .max(Duration::from_secs(1));
-        Ok((
-            KeySet {
-                discovery,
-                keys,
-                fetched_at,
-                usable_until,
-            },
-            refresh_in,
-        ))
+        let refresh_in = (max_age * 4 / 5).max(self.settings.cooldown).max(Duration::from_secs(1));
+        Ok((KeySet { discovery, keys, fetched_at, usable_until }, refresh_in))
     }
 
     async fn discover(&self) -> Result<Discovery, Outage> {
         let provider = self.source.provider.as_str();
-        let answer = self
-            .client
-            .send(provider, self.client.get(&self.source.discovery_url))
-            .await?;
+        let answer = self.client.send(provider, self.client.get(&self.source.discovery_url)).await?;
         if !answer.status.is_success() {
             return Err(answer.unexpected());
         }
         let discovery: Discovery = answer.json()?;
-        if self
-            .source
-            .issuer
-            .as_ref()
-            .is_some_and(|issuer| *issuer != discovery.issuer)
-        {
+        if self.source.issuer.as_ref().is_some_and(|issuer| *issuer != discovery.issuer) {
             // OpenID Connect Discovery §4.3: another issuer's document must not be used.
-            let problem = format!(
-                "its discovery document names another issuer than providers.{provider} expects"
-            );
+            let problem =
+                format!("its discovery document names another issuer than providers.{provider} expects");
             return Err(Outage::bad_answer(provider, problem));
         }
         for url in std::iter::once(&discovery.jwks_uri).chain(&discovery.userinfo_endpoint) {
             crate::settings::check_provider_url(url).map_err(|problem| {
-                Outage::bad_answer(
-                    provider,
-                    format!("a URL in its discovery document: {problem}"),
-                )
+                Outage::bad_answer(provider, format!("a URL in its discovery document: {problem}"))
             })?;
         }
         Ok(discovery)
@@ -378,17 +311,8 @@ fn max_age(headers: &HeaderMap) -> Duration {
     let max_age = text(CACHE_CONTROL)
         .into_iter()
         .flat_map(|value| value.split(','))
-        .find_map(|directive| {
-            directive
-                .trim()
-                .to_ascii_lowercase()
-                .strip_prefix("max-age=")?
-                .parse()
-                .ok()
-        })
+        .find_map(|directive| directive.trim().to_ascii_lowercase().strip_prefix("max-age=")?.parse().ok())
         .map_or(DEFAULT_MAX_AGE, Duration::from_secs);
-    let age = text(AGE)
-        .and_then(|value| value.parse().ok())
-        .map_or(Duration::ZERO, Duration::from_secs);
+    let age = text(AGE).and_then(|value| value.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
     max_age.saturating_sub(age).min(LONGEST_MAX_AGE)
 }

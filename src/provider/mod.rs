@@ -111,37 +111,16 @@ impl Providers {
         let mut providers: Vec<Arc<dyn Provider>> = Vec::new();
         let configured = &settings.providers;
         if !configured.google.client_ids.is_empty() {
-            providers.push(Arc::new(Google::new(
-                &configured.google,
-                settings.jwks,
-                client,
-                clock,
-            )));
+            providers.push(Arc::new(Google::new(&configured.google, settings.jwks, client, clock)));
         }
         if let Some(github) = Github::new(&configured.github, client) {
             providers.push(Arc::new(github));
         }
-        for (name, oidc) in configured
-            .oidc
-            .iter()
-            .filter(|(_, oidc)| !oidc.client_ids.is_empty())
-        {
-            providers.push(Arc::new(OpenIdProvider::new(
-                name,
-                oidc,
-                settings.jwks,
-                client,
-                clock,
-            )));
+        for (name, oidc) in configured.oidc.iter().filter(|(_, oidc)| !oidc.client_ids.is_empty()) {
+            providers.push(Arc::new(OpenIdProvider::new(name, oidc, settings.jwks, client, clock)));
         }
-        let by_name = providers
-            .into_iter()
-            .map(|provider| (provider.name().to_owned(), provider))
-            .collect();
-        Self {
-            by_name,
-            timeout: settings.http_client.timeout,
-        }
+        let by_name = providers.into_iter().map(|provider| (provider.name().to_owned(), provider)).collect();
+        Self { by_name, timeout: settings.http_client.timeout }
     }
 
     /// The provider of this name, when it is configured.

@@ -26,28 +26,16 @@ impl OpenIdProvider {
         clock: &SharedClock,
     ) -> Self {
         // The issuer is ours to know, not the document's to choose.
-        let belonging = settings
-            .discovery_url
-            .strip_suffix(DISCOVERY_PATH)
-            .unwrap_or(&settings.discovery_url);
-        let issuer = settings
-            .issuer
-            .clone()
-            .unwrap_or_else(|| belonging.to_owned());
+        let belonging =
+            settings.discovery_url.strip_suffix(DISCOVERY_PATH).unwrap_or(&settings.discovery_url);
+        let issuer = settings.issuer.clone().unwrap_or_else(|| belonging.to_owned());
         let source = KeySource {
             provider: name.to_owned(),
             discovery_url: settings.discovery_url.clone(),
             issuer: Some(issuer.clone()),
         };
-        let id_tokens = IdTokens::new(
-            source,
-            &settings.client_ids,
-            vec![issuer],
-            settings.nonce,
-            jwks,
-            client,
-            clock,
-        );
+        let id_tokens =
+            IdTokens::new(source, &settings.client_ids, vec![issuer], settings.nonce, jwks, client, clock);
         Self { id_tokens }
     }
 }

@@ -34,47 +34,29 @@ impl Outage {
     #[must_use]
     pub fn timeout(provider: &str, limit: Duration) -> Self {
         let detail = format!("{provider} did not answer within {limit:?} (http_client.timeout)");
-        Self {
-            kind: OutageKind::Timeout,
-            retry_after: RETRY_AFTER,
-            detail,
-        }
+        Self { kind: OutageKind::Timeout, retry_after: RETRY_AFTER, detail }
     }
 
     /// No connection.
     #[must_use]
     pub fn unreachable(provider: &str) -> Self {
         let detail = format!("{provider} cannot be reached");
-        Self {
-            kind: OutageKind::Unavailable,
-            retry_after: RETRY_AFTER,
-            detail,
-        }
+        Self { kind: OutageKind::Unavailable, retry_after: RETRY_AFTER, detail }
     }
 
     /// The provider wants fewer requests; it may have said for how long.
     #[must_use]
     pub fn rate_limited(provider: &str, retry_after: Option<Duration>) -> Self {
-        let retry_after = retry_after
-            .unwrap_or(RETRY_AFTER)
-            .clamp(Duration::from_secs(1), MAX_RETRY_AFTER);
+        let retry_after = retry_after.unwrap_or(RETRY_AFTER).clamp(Duration::from_secs(1), MAX_RETRY_AFTER);
         let detail = format!("{provider} limits how often it may be asked");
-        Self {
-            kind: OutageKind::Unavailable,
-            retry_after,
-            detail,
-        }
+        Self { kind: OutageKind::Unavailable, retry_after, detail }
     }
 
     /// An answer that is not what the provider documents.
     #[must_use]
     pub fn bad_answer(provider: &str, problem: impl std::fmt::Display) -> Self {
         let detail = format!("{provider}'s answer cannot be used: {problem}");
-        Self {
-            kind: OutageKind::BadAnswer,
-            retry_after: RETRY_AFTER,
-            detail,
-        }
+        Self { kind: OutageKind::BadAnswer, retry_after: RETRY_AFTER, detail }
     }
 
     /// The same trouble, with the time until it is worth asking again.

@@ -10,8 +10,7 @@ use super::{Environment, Settings, SettingsError};
 /// Shorter secrets do not start: RFC 7518 §3.2 wants a key as long as the hash.
 const MIN_SECRET_BYTES: usize = 32;
 /// Names that are routes of ours under `/auth/`.
-const RESERVED_PROVIDER_NAMES: [&str; 5] =
-    ["password", "refresh", "logout", "logout-all", "verify"];
+const RESERVED_PROVIDER_NAMES: [&str; 5] = ["password", "refresh", "logout", "logout-all", "verify"];
 
 impl Settings {
     /// What types alone cannot say.
@@ -40,8 +39,7 @@ impl Settings {
                     "Choose another name",
                 ));
             }
-            let plain =
-                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
             if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
                 return Err(SettingsError::new(
                     key,
@@ -54,24 +52,14 @@ impl Settings {
     }
 
     fn check_secrets(&self) -> Result<(), SettingsError> {
-        let secrets = self
-            .token
-            .secret
-            .iter()
-            .map(|secret| ("token.secret", secret));
-        let previous = self
-            .token
-            .previous_secrets
-            .iter()
-            .map(|secret| ("token.previous_secrets", secret));
+        let secrets = self.token.secret.iter().map(|secret| ("token.secret", secret));
+        let previous = self.token.previous_secrets.iter().map(|secret| ("token.previous_secrets", secret));
         for (key, secret) in secrets.chain(previous) {
             let length = secret.expose_secret().len();
             if length < MIN_SECRET_BYTES {
                 return Err(SettingsError::new(
                     key,
-                    format!(
-                        "the secret has {length} bytes, at least {MIN_SECRET_BYTES} are needed"
-                    ),
+                    format!("the secret has {length} bytes, at least {MIN_SECRET_BYTES} are needed"),
                     "Make one with `openssl rand -base64 48`",
                 ));
             }
@@ -89,42 +77,22 @@ impl Settings {
     fn check_urls(&self) -> Result<(), SettingsError> {
         let providers = &self.providers;
         let fixed = [
-            (
-                "providers.google.discovery_url".to_owned(),
-                &providers.google.discovery_url,
-            ),
-            (
-                "providers.google.tokeninfo_url".to_owned(),
-                &providers.google.tokeninfo_url,
-            ),
-            (
-                "providers.github.api_url".to_owned(),
-                &providers.github.api_url,
-            ),
-            (
-                "providers.github.web_url".to_owned(),
-                &providers.github.web_url,
-            ),
+            ("providers.google.discovery_url".to_owned(), &providers.google.discovery_url),
+            ("providers.google.tokeninfo_url".to_owned(), &providers.google.tokeninfo_url),
+            ("providers.github.api_url".to_owned(), &providers.github.api_url),
+            ("providers.github.web_url".to_owned(), &providers.github.web_url),
         ];
-        let oidc = providers.oidc.iter().map(|(name, oidc)| {
-            (
-                format!("providers.{name}.discovery_url"),
-                &oidc.discovery_url,
-            )
-        });
+        let oidc = providers
+            .oidc
+            .iter()
+            .map(|(name, oidc)| (format!("providers.{name}.discovery_url"), &oidc.discovery_url));
         for (key, text) in fixed.into_iter().chain(oidc) {
             check_provider_url(text).map_err(|problem| {
-                SettingsError::new(
-                    key,
-                    problem,
-                    "Use an https:// URL (http:// only on loopback, for a mock)",
-                )
+                SettingsError::new(key, problem, "Use an https:// URL (http:// only on loopback, for a mock)")
             })?;
         }
         if let Some(public_url) = &self.server.public_url {
-            let url = Url::parse(public_url)
-                .ok()
-                .filter(|url| matches!(url.scheme(), "http" | "https"));
+            let url = Url::parse(public_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
             if url.is_none_or(|url| url.query().is_some() || url.fragment().is_some())
                 || public_url.ends_with('/')
             {
@@ -135,14 +103,8 @@ impl Settings {
                 ));
             }
         }
-        for origin in self
-            .cors
-            .allowed_origins
-            .iter()
-            .filter(|origin| *origin != "*")
-        {
-            let same =
-                Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+        for origin in self.cors.allowed_origins.iter().filter(|origin| *origin != "*") {
+            let same = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
             if !same {
                 return Err(SettingsError::new(
                     "cors.allowed_origins",
@@ -156,29 +118,13 @@ impl Settings {
 
     fn check_values(&self) -> Result<(), SettingsError> {
         let positive = [
-            (
-                "token.access_ttl",
-                self.token.access_ttl,
-                Duration::from_secs(1),
-            ),
-            (
-                "database.timeout",
-                self.database.timeout,
-                Duration::from_millis(1),
-            ),
-            (
-                "http_client.timeout",
-                self.http_client.timeout,
-                Duration::from_millis(1),
-            ),
+            ("token.access_ttl", self.token.access_ttl, Duration::from_secs(1)),
+            ("database.timeout", self.database.timeout, Duration::from_millis(1)),
+            ("http_client.timeout", self.http_client.timeout, Duration::from_millis(1)),
         ];
         for (key, value, least) in positive {
             if value < least {
-                return Err(SettingsError::new(
-                    key,
-                    "it is too short",
-                    format!("Use at least {least:?}"),
-                ));
+                return Err(SettingsError::new(key, "it is too short", format!("Use at least {least:?}")));
             }
         }
         if self.rate_limit.enabled {
@@ -211,9 +157,7 @@ pub(crate) fn check_provider_url(text: &str) -> Result<Url, &'static str> {
     match url.scheme() {
         "https" => Ok(url),
         "http" if loopback => Ok(url),
-        "http" => {
-            Err("plain http:// to another machine would let anyone on the way sign in as anyone")
-        }
+        "http" => Err("plain http:// to another machine would let anyone on the way sign in as anyone"),
         _ => Err("it is neither https:// nor http://"),
     }
 }

@@ -18,16 +18,8 @@ pub struct SettingsError {
 
 impl SettingsError {
     /// A problem with `key` and its remedy.
-    pub fn new(
-        key: impl Into<String>,
-        problem: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
-        Self {
-            key: key.into(),
-            problem: problem.into(),
-            remedy: remedy.into(),
-        }
+    pub fn new(key: impl Into<String>, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { key: key.into(), problem: problem.into(), remedy: remedy.into() }
     }
 }
 
@@ -41,33 +33,18 @@ pub(super) fn explain(path: &str, error: ConfigError) -> SettingsError {
     // An item of a list has no variable of its own.
     let path = path.split('[').next().unwrap_or_default();
     let see = |key: &str| {
-        format!(
-            "config/default.toml describes it; the environment variable is {}",
-            variable_name(key)
-        )
+        format!("config/default.toml describes it; the environment variable is {}", variable_name(key))
     };
     match error {
-        ConfigError::Type {
-            unexpected,
-            expected,
-            origin,
-            ..
-        } => {
-            let origin = origin
-                .map(|origin| format!(" (from {origin})"))
-                .unwrap_or_default();
+        ConfigError::Type { unexpected, expected, origin, .. } => {
+            let origin = origin.map(|origin| format!(" (from {origin})")).unwrap_or_default();
             let problem = format!("expected {expected}, found {}{origin}", shape(&unexpected));
             SettingsError::new(path, problem, see(path))
         }
         ConfigError::At { error, .. } => explain(path, *error),
         ConfigError::FileParse { uri, cause } => {
             // The cause quotes the line, which may be the secret's. Its first line tells the place only.
-            let place = cause
-                .to_string()
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            let place = cause.to_string().lines().next().unwrap_or_default().to_owned();
             let file = uri.unwrap_or_else(|| "settings file".to_owned());
             SettingsError::new(file, format!("not TOML: {place}"), "Mend the line named")
         }
@@ -117,11 +94,7 @@ fn unknown_key(path: &str, key: &str, message: &str) -> SettingsError {
         // In a short word, most other short words are near.
         .filter(|(distance, _)| *distance <= (key.len() / 3).clamp(1, 3));
     let full = |key: &str| {
-        if section.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{section}.{key}")
-        }
+        if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") }
     };
     let remedy = match nearest {
         Some((_, known)) => format!("Did you mean {}?", full(known)),

@@ -51,16 +51,11 @@ impl Sources {
     /// The process's environment variables and the folder `config` (or `TOKENBOOTH_CONFIG_DIR`).
     #[must_use]
     pub fn from_process() -> Self {
-        let variables: HashMap<String, OsString> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .collect();
-        let folder = variables
-            .get("TOKENBOOTH_CONFIG_DIR")
-            .map_or_else(|| PathBuf::from("config"), PathBuf::from);
-        Self {
-            variables,
-            folder: Some(folder),
-        }
+        let variables: HashMap<String, OsString> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+        let folder =
+            variables.get("TOKENBOOTH_CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
+        Self { variables, folder: Some(folder) }
     }
 
     /// Only the compiled-in defaults, to be laid over with [`Sources::with`].
@@ -82,10 +77,7 @@ impl Sources {
     pub fn from_variables(prefixes: &[&str]) -> Self {
         let Self { mut variables, .. } = Self::from_process();
         variables.retain(|name, _| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-        Self {
-            variables,
-            folder: None,
-        }
+        Self { variables, folder: None }
     }
 
     /// Whether this key is set here (compiled-in defaults and files do not count).
@@ -97,8 +89,7 @@ impl Sources {
     /// Chooses the overlay, as `TOKENBOOTH_ENV` does.
     #[must_use]
     pub fn environment(mut self, name: &str) -> Self {
-        self.variables
-            .insert("TOKENBOOTH_ENV".to_owned(), name.into());
+        self.variables.insert("TOKENBOOTH_ENV".to_owned(), name.into());
         self
     }
 
@@ -143,8 +134,7 @@ impl Sources {
                 ));
             }
             for file in [folder.join("default.toml"), overlay_file] {
-                layers =
-                    layers.add_source(File::from(file).format(FileFormat::Toml).required(false));
+                layers = layers.add_source(File::from(file).format(FileFormat::Toml).required(false));
             }
         }
         layers
@@ -192,19 +182,13 @@ impl Sources {
     }
 
     fn variable(&self, name: &str) -> Result<Option<String>, SettingsError> {
-        match self
-            .variables
-            .get(name)
-            .map(|value| value.clone().into_string())
-        {
+        match self.variables.get(name).map(|value| value.clone().into_string()) {
             None => Ok(None),
             Some(Ok(value)) if value.is_empty() => Ok(None),
             Some(Ok(value)) => Ok(Some(value)),
-            Some(Err(_)) => Err(SettingsError::new(
-                name,
-                "the variable is not valid Unicode",
-                "Set it to text in UTF-8",
-            )),
+            Some(Err(_)) => {
+                Err(SettingsError::new(name, "the variable is not valid Unicode", "Set it to text in UTF-8"))
+            }
         }
     }
 }

@@ -17,9 +17,7 @@ use serde::{Deserialize, Deserializer};
 pub(crate) use self::check::check_provider_url;
 pub use self::explain::SettingsError;
 pub use self::load::{Environment, Sources};
-pub use self::providers::{
-    GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings,
-};
+pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
 use crate::db::DatabaseUrl;
 
 /// All settings, checked.
@@ -58,16 +56,9 @@ impl Settings {
         let server = &self.server;
         server.public_url.clone().unwrap_or_else(|| {
             // Listening everywhere is no place to be reached at.
-            let host = if matches!(server.host.as_str(), "0.0.0.0" | "::") {
-                "localhost"
-            } else {
-                &server.host
-            };
-            let host = if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host.to_owned()
-            };
+            let host =
+                if matches!(server.host.as_str(), "0.0.0.0" | "::") { "localhost" } else { &server.host };
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
             format!("http://{host}:{}", server.port)
         })
     }
@@ -99,9 +90,7 @@ impl ServerSettings {
     /// Whether `peer` is a proxy whose headers are believed.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.trusted_proxies
-            .iter()
-            .any(|network| network.contains(&peer))
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
 }
 

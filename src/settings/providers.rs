@@ -106,10 +106,7 @@ pub enum NoncePolicy {
 
 impl<'de> Deserialize<'de> for NoncePolicy {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        values::one_of(
-            deserializer,
-            &[("optional", Self::Optional), ("required", Self::Required)],
-        )
+        values::one_of(deserializer, &[("optional", Self::Optional), ("required", Self::Required)])
     }
 }
 

@@ -15,9 +15,7 @@ use crate::db::DatabaseUrl;
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom(
-            "expected a duration such as \"500ms\", \"30s\", \"5m\", \"24h\" or \"30d\"",
-        )
+        D::Error::custom("expected a duration such as \"500ms\", \"30s\", \"5m\", \"24h\" or \"30d\"")
     })
 }
 
@@ -25,9 +23,7 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
 pub(super) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let WholeNumber(number) = WholeNumber::deserialize(deserializer)
         .map_err(|_| D::Error::custom("expected a whole number from 0 to 65535"))?;
-    number
-        .try_into()
-        .map_err(|_| D::Error::custom("expected a whole number from 0 to 65535"))
+    number.try_into().map_err(|_| D::Error::custom("expected a whole number from 0 to 65535"))
 }
 
 /// How many of something; absent means that we choose.
@@ -50,62 +46,42 @@ pub(super) fn one_of<'de, D: Deserializer<'de>, T: Copy>(
     let text = String::deserialize(deserializer)?;
     let chosen = choices.iter().find(|(word, _)| *word == text);
     chosen.map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<String> = choices
-            .iter()
-            .map(|(word, _)| format!("\"{word}\""))
-            .collect();
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         D::Error::custom(format!("expected {}", words.join(" or ")))
     })
 }
 
 /// `sqlite://…` or `postgres://…`.
-pub(super) fn database_url<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<DatabaseUrl, D::Error> {
+pub(super) fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatabaseUrl, D::Error> {
     DatabaseUrl::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// A secret; an empty one is none.
-pub(super) fn secret<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SecretString>, D::Error> {
+pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
 }
 
 /// Secrets, as a list or separated by commas.
-pub(super) fn secrets<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<SecretString>, D::Error> {
-    Ok(list(deserializer)?
-        .into_iter()
-        .map(SecretString::from)
-        .collect())
+pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
+    Ok(list(deserializer)?.into_iter().map(SecretString::from).collect())
 }
 
 /// One of the five level names, or `off`.
-pub(super) fn level<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<log::LevelFilter, D::Error> {
+pub(super) fn level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<log::LevelFilter, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(|_| {
-        D::Error::custom(
-            "expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\"",
-        )
+        D::Error::custom("expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\"")
     })
 }
 
 /// Addresses and CIDR blocks; a bare address is the block of that one address.
 pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let parse = |text: &String| {
-        text.parse()
-            .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-    };
+    let parse = |text: &String| text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
     list(deserializer)?
         .iter()
         .map(|text| {
-            parse(text).map_err(|_| {
-                D::Error::custom("expected addresses or CIDR blocks such as \"10.0.0.0/8\"")
-            })
+            parse(text)
+                .map_err(|_| D::Error::custom("expected addresses or CIDR blocks such as \"10.0.0.0/8\""))
         })
         .collect()
 }
@@ -122,12 +98,7 @@ pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Str
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(str::to_owned)
-                .collect())
+            Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {

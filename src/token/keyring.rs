@@ -34,11 +34,7 @@ impl Keyring {
         header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
         header.kid = Some(key_id(secret));
         let signing_key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
-        Self {
-            header,
-            signing_key,
-            verification_keys,
-        }
+        Self { header, signing_key, verification_keys }
     }
 
     /// The header of what we sign now.
@@ -56,10 +52,7 @@ impl Keyring {
     /// The key of this id, when we know it. A ring has one key and perhaps a few old ones: a list beats a map.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&VerificationKey> {
-        self.verification_keys
-            .iter()
-            .find(|(id, _)| id == kid)
-            .map(|(_, key)| key)
+        self.verification_keys.iter().find(|(id, _)| id == kid).map(|(_, key)| key)
     }
 }
 

@@ -86,23 +86,14 @@ impl Tokens {
     #[must_use]
     pub fn new(keyring: Keyring, issuer: String, audience: String, life: Duration) -> Self {
         let life = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
-        Self {
-            keyring,
-            issuer,
-            audience,
-            life,
-        }
+        Self { keyring, issuer, audience, life }
     }
 
     /// A token for `user`, from `now` on.
     ///
     /// # Errors
     /// When the cryptographic library fails; it does not for an HMAC key.
-    pub fn issue(
-        &self,
-        user: &User,
-        now: Timestamp,
-    ) -> Result<IssuedToken, jsonwebtoken::errors::Error> {
+    pub fn issue(&self, user: &User, now: Timestamp) -> Result<IssuedToken, jsonwebtoken::errors::Error> {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -113,10 +104,7 @@ impl Tokens {
             ver: user.token_version,
         };
         let jwt = jws::sign(self.keyring.header(), &claims, self.keyring.signing_key())?;
-        Ok(IssuedToken {
-            jwt,
-            expires_in: self.life,
-        })
+        Ok(IssuedToken { jwt, expires_in: self.life })
     }
 
     /// Checks a token that came as a bearer credential.
@@ -136,10 +124,7 @@ impl Tokens {
             .ok_or_else(|| TokenError::UnknownKey(shown(header.kid.as_deref())))?;
         let claims: Claims = jws.verify(key)?;
         self.check(&claims, now)?;
-        Ok(VerifiedClaims {
-            user_id: claims.sub.into(),
-            token_version: claims.ver,
-        })
+        Ok(VerifiedClaims { user_id: claims.sub.into(), token_version: claims.ver })
     }
 
     fn check(&self, claims: &Claims, now: Timestamp) -> Result<(), TokenError> {
@@ -159,10 +144,7 @@ impl Tokens {
         }
         let received = Timestamp(claims.exp).since(Timestamp(claims.iat));
         if !(1..=self.life).contains(&received) {
-            return Err(TokenError::Life {
-                received,
-                allowed: self.life,
-            });
+            return Err(TokenError::Life { received, allowed: self.life });
         }
         Ok(())
     }

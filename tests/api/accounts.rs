@@ -15,27 +15,17 @@ use crate::support::{SignedIn, TestApp};
 const HOUR: i64 = 3600;
 
 async fn with_linking(db: TestDatabase) -> TestApp {
-    TestApp::start_with(db, |sources| {
-        sources.with("accounts.link_verified_email", "true")
-    })
-    .await
+    TestApp::start_with(db, |sources| sources.with("accounts.link_verified_email", "true")).await
 }
 
 /// Somebody at GitHub with one primary address.
 fn at_github(login: &str, email: &str, verified: bool) -> GithubUser {
-    GithubUser {
-        emails: vec![GithubEmail::new(email, true, verified)],
-        ..GithubUser::named(login)
-    }
+    GithubUser { emails: vec![GithubEmail::new(email, true, verified)], ..GithubUser::named(login) }
 }
 
 /// Somebody at Google with this address.
 fn at_google(name: &str, email: &str, verified: bool) -> Person {
-    Person {
-        email: Some(email.into()),
-        email_verified: Some(json!(verified)),
-        ..Person::named(name)
-    }
+    Person { email: Some(email.into()), email_verified: Some(json!(verified)), ..Person::named(name) }
 }
 
 fn email(signed_in: &SignedIn) -> Option<&str> {
@@ -44,28 +34,18 @@ fn email(signed_in: &SignedIn) -> Option<&str> {
 
 /// All that a sign-in may write, as numbers: (`users.updated_at`, `users.last_login_at`, `identities.last_used_at`).
 fn times(db: &TestDatabase) -> (i64, i64, i64) {
-    let newest = |column: &str, table: &str| {
-        db.number(&format!("SELECT MAX({column}) AS number FROM {table}"))
-    };
-    (
-        newest("updated_at", "users"),
-        newest("last_login_at", "users"),
-        newest("last_used_at", "identities"),
-    )
+    let newest =
+        |column: &str, table: &str| db.number(&format!("SELECT MAX({column}) AS number FROM {table}"));
+    (newest("updated_at", "users"), newest("last_login_at", "users"), newest("last_used_at", "identities"))
 }
 
 /// Signs in with a token made at the time that the service takes for now.
 async fn sign_in_now(app: &TestApp, person: Person) -> SignedIn {
-    app.exchange_id_token(&token_of_now(app, &person))
-        .await
-        .assert_signed_in()
+    app.exchange_id_token(&token_of_now(app, &person)).await.assert_signed_in()
 }
 
 fn token_of_now(app: &TestApp, person: &Person) -> String {
-    let mut claims = app
-        .mock
-        .google()
-        .claims(json!({ "iat": app.clock.now().0 }));
+    let mut claims = app.mock.google().claims(json!({ "iat": app.clock.now().0 }));
     for (name, value) in person.claims().as_object().expect("an object") {
         claims[name] = value.clone();
     }
@@ -73,9 +53,8 @@ fn token_of_now(app: &TestApp, person: &Person) -> String {
 }
 
 fn disable(db: &TestDatabase, user_id: &str) {
-    let sql = format!(
-        "UPDATE users SET disabled = TRUE, token_version = token_version + 1 WHERE id = '{user_id}'"
-    );
+    let sql =
+        format!("UPDATE users SET disabled = TRUE, token_version = token_version + 1 WHERE id = '{user_id}'");
     assert_eq!(db.execute(&sql), 1);
 }
 
@@ -490,8 +469,6 @@ on_both_databases! {
 fn subject(jwt: &str) -> Value {
     use base64::Engine;
     let claims = jwt.split('.').nth(1).expect("three parts");
-    let claims = base64::prelude::BASE64_URL_SAFE_NO_PAD
-        .decode(claims)
-        .expect("base64url");
+    let claims = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64url");
     serde_json::from_slice::<Value>(&claims).expect("JSON")["sub"].clone()
 }

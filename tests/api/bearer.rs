@@ -30,19 +30,11 @@ struct Ours {
 
 impl Ours {
     fn of(jwt: &str) -> Self {
-        Self {
-            header: part(jwt, 0),
-            claims: part(jwt, 1),
-            secret: SECRET.to_owned(),
-        }
+        Self { header: part(jwt, 0), claims: part(jwt, 1), secret: SECRET.to_owned() }
     }
 
     fn sign(&self) -> String {
-        compact(
-            self.header.to_string(),
-            self.claims.to_string(),
-            Signature::Hs256(self.secret.as_bytes()),
-        )
+        compact(self.header.to_string(), self.claims.to_string(), Signature::Hs256(self.secret.as_bytes()))
     }
 
     fn claim(&self, name: &str, value: Value) -> String {
@@ -83,15 +75,10 @@ async fn me_with(app: &TestApp, headers: &[&str]) -> Answer {
 fn assert_not_accepted(what: &str, answer: &Answer) {
     assert_eq!(answer.status, 401, "{what}: {}", answer.text);
     answer.assert_problem(401, "invalid_token");
-    assert_eq!(
-        answer.header("www-authenticate"),
-        CHALLENGE_INVALID,
-        "{what}"
-    );
+    assert_eq!(answer.header("www-authenticate"), CHALLENGE_INVALID, "{what}");
     assert_eq!(answer.header("cache-control"), "no-store", "{what}");
     assert_eq!(
-        answer.json["detail"],
-        "the access token is not valid any more, or never was: sign in again",
+        answer.json["detail"], "the access token is not valid any more, or never was: sign in again",
         "{what}"
     );
 }
@@ -238,17 +225,10 @@ async fn without_a_bearer_token_the_challenge_names_no_error() {
     }
     // A token anywhere else is none.
     let elsewhere = [
-        app.http
-            .get(format!("{}/api/me?access_token={jwt}", app.base)),
-        app.http
-            .get(format!("{}/api/me", app.base))
-            .header("X-Access-Token", &jwt),
-        app.http
-            .get(format!("{}/api/me", app.base))
-            .header("Cookie", format!("access_token={jwt}")),
-        app.http
-            .get(format!("{}/api/me", app.base))
-            .form(&[("access_token", &jwt)]),
+        app.http.get(format!("{}/api/me?access_token={jwt}", app.base)),
+        app.http.get(format!("{}/api/me", app.base)).header("X-Access-Token", &jwt),
+        app.http.get(format!("{}/api/me", app.base)).header("Cookie", format!("access_token={jwt}")),
+        app.http.get(format!("{}/api/me", app.base)).form(&[("access_token", &jwt)]),
     ];
     for request in elsewhere {
         let answer = Answer::of(request.send().await.expect("an answer")).await;
@@ -283,10 +263,7 @@ async fn a_bearer_token_that_is_none_is_refused_as_invalid() {
     }
     let bytes = [good.as_bytes(), b"\xff\xfe"].concat();
     let value = reqwest::header::HeaderValue::from_bytes(&bytes).expect("a header of bytes");
-    let request = app
-        .http
-        .get(format!("{}/api/me", app.base))
-        .header(AUTHORIZATION, value);
+    let request = app.http.get(format!("{}/api/me", app.base)).header(AUTHORIZATION, value);
     let answer = Answer::of(request.send().await.expect("an answer")).await;
     assert_not_accepted("bytes that are no text", &answer);
     assert_eq!(me_with(&app, &[&good]).await.status, 200);
@@ -302,29 +279,20 @@ async fn a_token_is_good_for_half_an_hour() {
     assert_not_accepted("expired, without leeway", &app.me(&jwt).await);
     app.clock.advance(-1800 - 30);
     let ahead = app.me(&jwt).await;
-    assert_eq!(
-        ahead.status, 200,
-        "a replica's clock may be half a minute ahead"
-    );
+    assert_eq!(ahead.status, 200, "a replica's clock may be half a minute ahead");
     app.clock.advance(-60);
     assert_not_accepted("not yet issued", &app.me(&jwt).await);
 }
 
 #[actix_web::test]
 async fn a_token_lives_as_long_as_the_setting_says() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("token.access_ttl", "5m")
-    })
-    .await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("token.access_ttl", "5m")).await;
     let signed_in = app.sign_in(Person::default()).await;
     assert_eq!(signed_in.json["expires_in"], 300);
     let ours = Ours::of(&signed_in.jwt);
     assert_eq!(ours.number("exp") - ours.number("iat"), 300);
-    assert_not_accepted(
-        "a longer life",
-        &app.me(&ours.claim("exp", json!(ours.number("exp") + 1)))
-            .await,
-    );
+    assert_not_accepted("a longer life", &app.me(&ours.claim("exp", json!(ours.number("exp") + 1))).await);
     app.clock.advance(301);
     assert_not_accepted("expired", &app.me(&signed_in.jwt).await);
 }
@@ -336,9 +304,7 @@ async fn every_claim_must_be_there_of_its_type_and_ours() {
     let ours = Ours::of(&jwt);
     assert_eq!(app.me(&ours.sign()).await.status, 200, "unchanged");
     assert_eq!(
-        app.me(&ours.claim("future", json!({ "any": "thing" })))
-            .await
-            .status,
+        app.me(&ours.claim("future", json!({ "any": "thing" }))).await.status,
         200,
         "what the next version adds is let be"
     );
@@ -413,28 +379,14 @@ async fn another_secret_key_id_type_or_issuer_is_refused() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let jwt = app.sign_in(Person::default()).await.jwt;
     let ours = Ours::of(&jwt);
-    let secrets = [
-        "",
-        " ",
-        "secret",
-        &SECRET[1..],
-        &format!("{SECRET} "),
-        &format!("{SECRET}\0x"),
-    ];
+    let secrets = ["", " ", "secret", &SECRET[1..], &format!("{SECRET} "), &format!("{SECRET}\0x")];
     for secret in secrets {
         let mut forged = ours.clone();
         secret.clone_into(&mut forged.secret);
         assert_not_accepted(secret, &app.me(&forged.sign()).await);
     }
     let kid = ours.header["kid"].as_str().expect("a kid").to_owned();
-    for other in [
-        "",
-        "0",
-        &kid[1..],
-        &format!("{kid}0"),
-        &kid.to_uppercase(),
-        &format!(" {kid}"),
-    ] {
+    for other in ["", "0", &kid[1..], &format!("{kid}0"), &kid.to_uppercase(), &format!(" {kid}")] {
         if other != kid {
             let mut changed = ours.clone();
             changed.header["kid"] = json!(other);
@@ -455,14 +407,10 @@ async fn another_secret_key_id_type_or_issuer_is_refused() {
 #[actix_web::test]
 async fn tokens_of_previous_secrets_are_still_good_and_no_new_one_is_signed_with_them() {
     let issuer = "https://auth.mail.com";
-    let old_secrets = [
-        "an-earlier-secret-of-the-tests-0123456789",
-        "the-very-first-secret-of-the-tests-012345",
-    ];
+    let old_secrets =
+        ["an-earlier-secret-of-the-tests-0123456789", "the-very-first-secret-of-the-tests-012345"];
     let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources
-            .with("token.issuer", issuer)
-            .with("token.previous_secrets", old_secrets.join(","))
+        sources.with("token.issuer", issuer).with("token.previous_secrets", old_secrets.join(","))
     })
     .await;
     let signed_in = app.sign_in(Person::default()).await;
@@ -473,9 +421,7 @@ async fn tokens_of_previous_secrets_are_still_good_and_no_new_one_is_signed_with
     for old_secret in old_secrets {
         // What a replica with the old secret signs.
         let before = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-            sources
-                .with("token.issuer", issuer)
-                .with("token.secret", old_secret)
+            sources.with("token.issuer", issuer).with("token.secret", old_secret)
         })
         .await;
         let old = before.sign_in(Person::default()).await;
@@ -483,11 +429,7 @@ async fn tokens_of_previous_secrets_are_still_good_and_no_new_one_is_signed_with
         old.claims["sub"] = ours.claims["sub"].clone();
         old_secret.clone_into(&mut old.secret);
         assert_ne!(old.header["kid"], ours.header["kid"]);
-        assert_eq!(
-            app.me(&old.sign()).await.status,
-            200,
-            "of a previous secret"
-        );
+        assert_eq!(app.me(&old.sign()).await.status, 200, "of a previous secret");
         assert_not_accepted("a new token, before", &before.me(&signed_in.jwt).await);
 
         // A key is good under its own id only.

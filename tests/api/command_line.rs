@@ -23,11 +23,7 @@ struct Ended {
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Self {
-            code: output.status.code(),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 }
 
@@ -35,12 +31,7 @@ impl Ended {
     /// Exit code 0 and a silent stderr; answers with what was printed.
     #[track_caller]
     fn good(self) -> String {
-        assert_eq!(
-            (self.code, self.err.as_str()),
-            (Some(0), ""),
-            "{}",
-            self.out
-        );
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
         self.out
     }
 
@@ -53,92 +44,43 @@ impl Ended {
             "{}",
             self.err
         );
-        self.err
-            .strip_prefix("tokenbooth: ")
-            .expect("who says it")
-            .trim_end()
-            .to_owned()
+        self.err.strip_prefix("tokenbooth: ").expect("who says it").trim_end().to_owned()
     }
 
     /// Exit code 1 of a command that reports on stdout.
     #[track_caller]
     fn told(self) -> String {
-        assert_eq!(
-            (self.code, self.err.as_str()),
-            (Some(1), ""),
-            "{}",
-            self.out
-        );
+        assert_eq!((self.code, self.err.as_str()), (Some(1), ""), "{}", self.out);
         self.out
     }
 }
 
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
     let command = Tokenbooth::new(arguments);
-    settings
-        .iter()
-        .fold(command, |command, (key, value)| command.set(key, value))
-        .output()
-        .into()
+    settings.iter().fold(command, |command, (key, value)| command.set(key, value)).output().into()
 }
 
 #[test]
 fn help_and_version_are_told_without_settings() {
     let version = run(&["--version"], &[("no.such", "setting")]).good();
-    assert_eq!(
-        version,
-        format!("tokenbooth {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(version, format!("tokenbooth {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"], &[]).good();
-    for command in [
-        "serve",
-        "demo",
-        "migrate",
-        "check",
-        "explain-token",
-        "openapi",
-        "user",
-    ] {
-        assert!(
-            help.lines()
-                .any(|line| line.trim_start().starts_with(command)),
-            "{command} in {help}"
-        );
+    for command in ["serve", "demo", "migrate", "check", "explain-token", "openapi", "user"] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {help}");
     }
-    assert!(
-        help.ends_with("Settings: config/default.toml describes them all.\n"),
-        "{help}"
-    );
+    assert!(help.ends_with("Settings: config/default.toml describes them all.\n"), "{help}");
     let unknown = run(&["nonsense"], &[]);
     assert_eq!((unknown.code, unknown.out.as_str()), (Some(2), ""));
-    assert!(
-        unknown
-            .err
-            .starts_with("error: unrecognized subcommand 'nonsense'"),
-        "{}",
-        unknown.err
-    );
+    assert!(unknown.err.starts_with("error: unrecognized subcommand 'nonsense'"), "{}", unknown.err);
 }
 
 #[test]
 fn nobody_who_closes_the_pipe_early_sees_a_panic() {
     let db = TestDatabase::sqlite();
-    for arguments in [
-        &["openapi"][..],
-        &["--help"],
-        &["check"],
-        &["user", "list"],
-        &["explain-token", "x"],
-    ] {
-        let ended: Ended = Tokenbooth::new(arguments)
-            .set("database.url", &db.url)
-            .into_a_closed_pipe()
-            .into();
-        assert_eq!(
-            (ended.code, ended.err.as_str()),
-            (Some(0), ""),
-            "{arguments:?}"
-        );
+    for arguments in [&["openapi"][..], &["--help"], &["check"], &["user", "list"], &["explain-token", "x"]] {
+        let ended: Ended =
+            Tokenbooth::new(arguments).set("database.url", &db.url).into_a_closed_pipe().into();
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{arguments:?}");
     }
 }
 
@@ -158,12 +100,8 @@ fn empty_databases() -> Vec<(String, Box<dyn std::any::Any>)> {
 fn migrate_brings_the_schema_up_to_date_and_a_service_told_not_to_insists_on_it() {
     for (url, _keep) in empty_databases() {
         let serve = || {
-            let command = Tokenbooth::new(&["serve"])
-                .set("server.port", "0")
-                .set("database.url", &url);
-            command
-                .set("database.migrate_on_start", "false")
-                .set("token.secret", SECRET)
+            let command = Tokenbooth::new(&["serve"]).set("server.port", "0").set("database.url", &url);
+            command.set("database.migrate_on_start", "false").set("token.secret", SECRET)
         };
         assert_eq!(
             Ended::from(serve().output()).bad(),
@@ -173,29 +111,13 @@ fn migrate_brings_the_schema_up_to_date_and_a_service_told_not_to_insists_on_it(
             run(&["user", "list"], &[("database.url", &url)]).bad(),
             "the database has no users yet: run `tokenbooth migrate` first"
         );
-        let told = run(
-            &["check"],
-            &[
-                ("database.url", &url),
-                ("database.migrate_on_start", "false"),
-            ],
-        )
-        .told();
-        assert!(
-            told.contains("2 migrations are pending: run `tokenbooth migrate`"),
-            "{told}"
-        );
+        let told = run(&["check"], &[("database.url", &url), ("database.migrate_on_start", "false")]).told();
+        assert!(told.contains("2 migrations are pending: run `tokenbooth migrate`"), "{told}");
         let told = run(&["check"], &[("database.url", &url)]).good();
-        assert!(
-            told.contains("2 migrations will run at the next start"),
-            "{told}"
-        );
+        assert!(told.contains("2 migrations will run at the next start"), "{told}");
 
         let first = run(&["migrate"], &[("database.url", &url)]).good();
-        assert!(
-            first.ends_with("2 migrations done, the schema is up to date\n"),
-            "{first}"
-        );
+        assert!(first.ends_with("2 migrations done, the schema is up to date\n"), "{first}");
         let second = run(&["migrate"], &[("database.url", &url)]).good();
         assert_eq!(second, "0 migrations done, the schema is up to date\n");
         serve().start().url();
@@ -206,10 +128,7 @@ fn migrate_brings_the_schema_up_to_date_and_a_service_told_not_to_insists_on_it(
 async fn the_openapi_document_is_the_one_in_docs_and_the_one_that_is_served() {
     let printed = run(&["openapi"], &[]).good();
     let kept = include_str!("../../docs/openapi.json");
-    assert!(
-        printed == kept,
-        "docs/openapi.json is not up to date: run `make openapi`"
-    );
+    assert!(printed == kept, "docs/openapi.json is not up to date: run `make openapi`");
     let app = TestApp::start(TestDatabase::sqlite()).await;
     assert_eq!(app.get("/openapi.json").await.text, printed);
 }

@@ -29,9 +29,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 async fn on(url: &str) -> TestApp {
     let url = url.to_owned();
     let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources
-            .with("database.url", url)
-            .with("database.timeout", "1s")
+        sources.with("database.url", url).with("database.timeout", "1s")
     })
     .await;
     app.warm().await;
@@ -44,22 +42,14 @@ fn assert_database_unavailable(answer: &Answer, took: Duration, what: &str) {
     let detail = answer.assert_problem(503, "database_unavailable");
     assert_eq!(detail, "the database cannot be asked now; please try again");
     assert!(
-        answer
-            .header("retry-after")
-            .parse::<u64>()
-            .is_ok_and(|seconds| seconds >= 1),
+        answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1),
         "{what}: no Retry-After"
     );
     assert!(took < TIMEOUT + MARGIN, "{what}: {took:?}");
 }
 
 fn assert_no_address(answer: &Answer, cluster: &Cluster) {
-    for part in [
-        cluster.port().to_string().as_str(),
-        "127.0.0.1",
-        "postgres",
-        "5432",
-    ] {
+    for part in [cluster.port().to_string().as_str(), "127.0.0.1", "postgres", "5432"] {
         assert!(!answer.text.contains(part), "{part} in {}", answer.text);
     }
 }
@@ -77,12 +67,7 @@ async fn assert_out(app: &TestApp, cluster: &Cluster, signed_in: &SignedIn) {
     let (me, took) = timed(app.me(&signed_in.jwt)).await;
     assert_database_unavailable(&me, took, "/api/me");
     let (ready, took) = timed(app.get("/readyz")).await;
-    assert_eq!(
-        (ready.status, ready.json["database"].as_str()),
-        (503, Some("unavailable")),
-        "{}",
-        ready.text
-    );
+    assert_eq!((ready.status, ready.json["database"].as_str()), (503, Some("unavailable")), "{}", ready.text);
     assert!(took < TIMEOUT + MARGIN, "{took:?}");
     let (health, took) = timed(app.get("/healthz")).await;
     assert_eq!(health.status, 200);
@@ -92,9 +77,7 @@ async fn assert_out(app: &TestApp, cluster: &Cluster, signed_in: &SignedIn) {
     }
     // A bad token is told so at once: nobody asks the database about it.
     app.me("bad").await.assert_problem(401, "invalid_token");
-    app.exchange_id_token("bad")
-        .await
-        .assert_problem(401, "invalid_token");
+    app.exchange_id_token("bad").await.assert_problem(401, "invalid_token");
 }
 
 /// Without a restart, and soon.
@@ -162,13 +145,7 @@ async fn postgres_freezes_and_thaws() {
         );
         (waiting.await, start.elapsed())
     };
-    assert!(
-        answers
-            .0
-            .iter()
-            .chain(&answers.1)
-            .all(|answer| answer.status == 503)
-    );
+    assert!(answers.0.iter().chain(&answers.1).all(|answer| answer.status == 503));
     assert!(took < TIMEOUT + MARGIN, "{took:?}");
     cluster.resume();
     assert_comes_back(&app, &signed_in).await;
@@ -190,15 +167,11 @@ async fn under_load_nobody_is_told_anything_but_200_or_503() {
             }
             let answer = match number % 3 {
                 0 => app.me(&signed_in.jwt).await,
-                1 => {
-                    app.exchange_id_token(&app.mock.google().id_token(json!({})))
-                        .await
-                }
+                1 => app.exchange_id_token(&app.mock.google().id_token(json!({}))).await,
                 // First logins, which write.
                 _ => {
                     let person = Person::named(&format!("p{number}-{round}"));
-                    app.exchange_id_token(&app.mock.google().id_token(person.claims()))
-                        .await
+                    app.exchange_id_token(&app.mock.google().id_token(person.claims())).await
                 }
             };
             match answer.status {
@@ -211,7 +184,7 @@ async fn under_load_nobody_is_told_anything_but_200_or_503() {
             }
             assert!(
                 answer.status == 503
-                    || number % 3 != 0
+                    || !number.is_multiple_of(3)
                     || answer.json["id"] == signed_in.user_id.as_str()
             );
             seen.push(answer.status);
@@ -241,11 +214,7 @@ async fn under_load_nobody_is_told_anything_but_200_or_503() {
     let all: Vec<u16> = seen.iter().flatten().copied().collect();
     assert!(all.contains(&503), "the outage was met by nobody");
     for (number, statuses) in seen.iter().enumerate() {
-        assert_eq!(
-            statuses.last(),
-            Some(&200),
-            "client {number} is still without service"
-        );
+        assert_eq!(statuses.last(), Some(&200), "client {number} is still without service");
     }
     assert_comes_back(&app, &signed_in).await;
     drop(down_and_up.join());
@@ -253,10 +222,8 @@ async fn under_load_nobody_is_told_anything_but_200_or_503() {
 
 #[actix_web::test]
 async fn a_locked_sqlite_file_is_503_for_who_writes_and_nothing_for_who_reads() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("database.timeout", "1s")
-    })
-    .await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("database.timeout", "1s")).await;
     app.warm().await;
     let signed_in = app.sign_in(Person::default()).await;
     let mut writer = db::connect(&app.db.parsed_url()).expect("a connection");
@@ -283,10 +250,8 @@ async fn a_locked_sqlite_file_is_503_for_who_writes_and_nothing_for_who_reads() 
 
 #[actix_web::test]
 async fn a_lock_that_is_gone_in_time_is_not_noticed() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("database.timeout", "10s")
-    })
-    .await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("database.timeout", "10s")).await;
     app.warm().await;
     let mut writer = db::connect(&app.db.parsed_url()).expect("a connection");
     writer.batch_execute("BEGIN EXCLUSIVE").expect("the lock");
@@ -296,10 +261,7 @@ async fn a_lock_that_is_gone_in_time_is_not_noticed() {
     });
     let (answer, took) = timed(app.exchange_id_token(&app.mock.google().id_token(json!({})))).await;
     answer.assert_signed_in();
-    assert!(
-        took >= Duration::from_millis(500),
-        "nobody waited: {took:?}"
-    );
+    assert!(took >= Duration::from_millis(500), "nobody waited: {took:?}");
     release.join().expect("the lock was released");
 }
 
@@ -314,14 +276,8 @@ async fn a_database_that_is_away_at_start_is_told_without_its_address() {
     let started = TestApp::try_start(mock, TestDatabase::sqlite(), sources).await;
     let error = started.err().expect("a refusal to start").to_string();
     assert!(error.starts_with("database.url: "), "{error}");
-    assert!(
-        error.contains("refused"),
-        "the driver's reason is kept: {error}"
-    );
-    assert!(
-        !error.contains(&cluster.port().to_string()) && !error.contains("127.0.0.1"),
-        "{error}"
-    );
+    assert!(error.contains("refused"), "the driver's reason is kept: {error}");
+    assert!(!error.contains(&cluster.port().to_string()) && !error.contains("127.0.0.1"), "{error}");
 }
 
 /// Certificates for the tests' PostgreSQL, on this machine only.
@@ -340,11 +296,7 @@ impl Certificates {
         let server = CertificateParams::new(["127.0.0.1".to_owned()])
             .and_then(|parameters| parameters.signed_by(&key, &root))
             .expect("a certificate");
-        Self {
-            folder,
-            server: server.pem(),
-            server_key: key.serialize_pem(),
-        }
+        Self { folder, server: server.pem(), server_key: key.serialize_pem() }
     }
 
     /// An authority, whose certificate goes into a file for libpq.
@@ -366,16 +318,11 @@ impl Certificates {
 #[actix_web::test]
 async fn a_postgres_that_speaks_tls_only_is_reached_and_its_certificate_checked() {
     let certificates = Certificates::new();
-    let Some(cluster) = Cluster::start_own_tls(&certificates.server, &certificates.server_key)
-    else {
+    let Some(cluster) = Cluster::start_own_tls(&certificates.server, &certificates.server_key) else {
         return;
     };
-    let checked = |root: &Path| {
-        cluster.url_with(&format!(
-            "sslmode=verify-full&sslrootcert={}",
-            root.display()
-        ))
-    };
+    let checked =
+        |root: &Path| cluster.url_with(&format!("sslmode=verify-full&sslrootcert={}", root.display()));
     let app = on(&checked(&certificates.path("root.crt"))).await;
     let signed_in = app.sign_in(Person::default()).await;
     assert_eq!(app.me(&signed_in.jwt).await.status, 200);
@@ -383,32 +330,20 @@ async fn a_postgres_that_speaks_tls_only_is_reached_and_its_certificate_checked(
          WHERE datname = 'postgres'";
     let encrypted = number(&cluster.url(), &format!("{connections} AND ssl"));
     assert!(encrypted >= 2, "pool and loader: {encrypted}");
-    assert_eq!(
-        number(&cluster.url(), &format!("{connections} AND NOT ssl")),
-        0
-    );
+    assert_eq!(number(&cluster.url(), &format!("{connections} AND NOT ssl")), 0);
 
     for (what, url) in [
-        (
-            "another root",
-            checked(&certificates.path("other-root.crt")),
-        ),
+        ("another root", checked(&certificates.path("other-root.crt"))),
         ("no such root", checked(&certificates.path("nowhere.crt"))),
         ("no TLS", cluster.url_with("sslmode=disable")),
     ] {
         let mock = MockProviders::start().await.expect("the mock starts");
         let sources = TestApp::sources(&mock, &url);
         let started = TestApp::try_start(mock, TestDatabase::sqlite(), sources).await;
-        let error = started
-            .err()
-            .unwrap_or_else(|| panic!("{what}: it starts"))
-            .to_string();
+        let error = started.err().unwrap_or_else(|| panic!("{what}: it starts")).to_string();
         assert!(error.starts_with("database.url: "), "{what}: {error}");
         if what == "another root" {
-            assert!(
-                error.contains("certificate verify failed"),
-                "the driver's reason is kept: {error}"
-            );
+            assert!(error.contains("certificate verify failed"), "the driver's reason is kept: {error}");
         }
         assert!(
             !error.contains(&cluster.port().to_string()) && !error.contains("127.0.0.1"),
@@ -426,8 +361,6 @@ struct Number {
 fn number(url: &str, sql: &str) -> i64 {
     let url = db::DatabaseUrl::parse(url).expect("a good URL");
     let mut conn = db::connect(&url).expect("the test's own connection");
-    let row: Number = diesel::sql_query(sql)
-        .get_result(&mut conn)
-        .expect("the test's own query");
+    let row: Number = diesel::sql_query(sql).get_result(&mut conn).expect("the test's own query");
     row.number
 }

@@ -25,13 +25,7 @@ fn said(running: &mut Running) -> String {
 /// What the demo left in the folder for temporary files.
 fn left(running: &Running) -> Vec<String> {
     let entries = std::fs::read_dir(running.folder().join("tmp")).expect("a folder");
-    let names = entries.map(|entry| {
-        entry
-            .expect("an entry")
-            .file_name()
-            .to_string_lossy()
-            .into_owned()
-    });
+    let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
     names.filter(|name| name != "here").collect()
 }
 
@@ -40,39 +34,19 @@ async fn the_demo_exchanges_a_token_of_each_kind_refuses_a_forgery_and_serves_un
     let mut running = demo().set("server.port", "0").start();
     let said = said(&mut running);
     let line = |start: &str| {
-        let found = said
-            .lines()
-            .find(|line| line.trim_start().starts_with(start));
-        found
-            .unwrap_or_else(|| panic!("no line begins with {start}:\n{said}"))
-            .trim_start()
-            .to_owned()
+        let found = said.lines().find(|line| line.trim_start().starts_with(start));
+        found.unwrap_or_else(|| panic!("no line begins with {start}:\n{said}")).trim_start().to_owned()
     };
     for (start, expected) in [
-        (
-            "Google ID token ",
-            "Google ID token      200  signed in Alice Example, a new user: ",
-        ),
-        (
-            "Google access token ",
-            "Google access token  200  signed in Alice Example, the same user again: ",
-        ),
-        (
-            "GitHub access token ",
-            "GitHub access token  200  signed in Alice Example, a new user: ",
-        ),
-        (
-            "GET /api/me ",
-            "GET /api/me          200  Alice Example <alice@example.com>",
-        ),
+        ("Google ID token ", "Google ID token      200  signed in Alice Example, a new user: "),
+        ("Google access token ", "Google access token  200  signed in Alice Example, the same user again: "),
+        ("GitHub access token ", "GitHub access token  200  signed in Alice Example, a new user: "),
+        ("GET /api/me ", "GET /api/me          200  Alice Example <alice@example.com>"),
         (
             "forged ID token ",
             "forged ID token      401  refused, invalid_token: the token's signature is wrong",
         ),
-        (
-            "forged JWT of ours ",
-            "forged JWT of ours   401  refused, invalid_token",
-        ),
+        ("forged JWT of ours ", "forged JWT of ours   401  refused, invalid_token"),
     ] {
         assert!(line(start).starts_with(expected), "{}", line(start));
     }
@@ -98,26 +72,16 @@ async fn get(url: &str) -> Answer {
 
 #[test]
 fn the_lines_that_the_demo_says_to_type_work() {
-    let curl = Command::new("curl")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
+    let curl = Command::new("curl").arg("--version").stdout(Stdio::null()).status();
     if !curl.is_ok_and(|status| status.success()) {
         return;
     }
     let mut running = demo().set("server.port", "0").start();
     let said = said(&mut running);
-    let lines: Vec<&str> = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with("curl "))
-        .collect();
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
     assert_eq!(lines.len(), 4, "{said}");
     for line in lines {
-        let output = Command::new("sh")
-            .args(["-c", line])
-            .output()
-            .expect("a shell");
+        let output = Command::new("sh").args(["-c", line]).output().expect("a shell");
         assert!(output.status.success(), "{line}");
         let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         if line.contains("/api/me") {
@@ -166,14 +130,8 @@ fn a_port_that_is_taken_is_another_port_unless_it_was_asked_for() {
     let mut running = demo().start();
     let said = said(&mut running);
     let first = said.lines().next().expect("a line");
-    assert!(
-        first.starts_with("tokenbooth on http://127.0.0.1:"),
-        "{first}"
-    );
-    assert!(
-        !first.starts_with("tokenbooth on http://127.0.0.1:8080,"),
-        "{first}"
-    );
+    assert!(first.starts_with("tokenbooth on http://127.0.0.1:"), "{first}");
+    assert!(!first.starts_with("tokenbooth on http://127.0.0.1:8080,"), "{first}");
 
     let output = demo().set("server.port", "8080").output();
     assert_eq!(output.status.code(), Some(1));
@@ -182,8 +140,5 @@ fn a_port_that_is_taken_is_another_port_unless_it_was_asked_for() {
         "tokenbooth: server.host, server.port: cannot listen on 127.0.0.1:8080: Address already in use (os error 98). \
          Choose another port, with TOKENBOOTH__SERVER__PORT for example\n"
     );
-    assert!(
-        output.stdout.is_empty(),
-        "nothing is said of a start that did not happen"
-    );
+    assert!(output.stdout.is_empty(), "nothing is said of a start that did not happen");
 }

@@ -27,16 +27,9 @@ fn build_example(program: &Path) {
             .args(["build", "--quiet", "--example", "embedded"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
-        assert!(
-            built.is_ok_and(|status| status.success()),
-            "the example does not build"
-        );
+        assert!(built.is_ok_and(|status| status.success()), "the example does not build");
     });
-    assert!(
-        program.is_file(),
-        "{} is missing: build it with `cargo build --examples`",
-        program.display()
-    );
+    assert!(program.is_file(), "{} is missing: build it with `cargo build --examples`", program.display());
 }
 
 fn example(mock: &MockProviders, database_url: &str) -> Process {
@@ -94,9 +87,7 @@ on_both_databases! {
 
 /// An app of one's own with everything under `/booth`.
 fn booth(mock: &MockProviders, db: &TestDatabase) -> Tokenbooth {
-    let settings = TestApp::sources(mock, &db.url)
-        .load()
-        .expect("good settings");
+    let settings = TestApp::sources(mock, &db.url).load().expect("good settings");
     Tokenbooth::build(settings).expect("it starts")
 }
 
@@ -141,21 +132,13 @@ async fn a_mounted_service_leaves_the_rest_of_the_app_alone() {
 #[actix_web::test]
 async fn an_extractor_without_the_routes_is_500_with_the_remedy_in_the_log_only() {
     let app = test::init_service(App::new().service(greet)).await;
-    let request = test::TestRequest::get()
-        .uri("/hello")
-        .insert_header(("authorization", "Bearer x"));
+    let request = test::TestRequest::get().uri("/hello").insert_header(("authorization", "Bearer x"));
     let response = test::call_service(&app, request.to_request()).await;
     assert_eq!(response.status(), 500);
-    assert_eq!(
-        response.headers().get("content-type").expect("a type"),
-        "application/problem+json"
-    );
+    assert_eq!(response.headers().get("content-type").expect("a type"), "application/problem+json");
     let problem: Value = test::read_body_json(response).await;
     assert_eq!(problem["code"], "internal");
-    assert_eq!(
-        problem["detail"],
-        "this is logged; please tell us the X-Request-Id"
-    );
+    assert_eq!(problem["detail"], "this is logged; please tell us the X-Request-Id");
 }
 
 #[actix_web::test]
@@ -164,27 +147,16 @@ async fn two_apps_in_one_process_do_not_know_each_other() {
     let (one, other) = (TestDatabase::sqlite(), TestDatabase::sqlite());
     let app = async |db: &TestDatabase, audience: &str| {
         let sources: Sources = TestApp::sources(&mock, &db.url).with("token.audience", audience);
-        let tokenbooth =
-            Tokenbooth::build(sources.load().expect("good settings")).expect("it starts");
+        let tokenbooth = Tokenbooth::build(sources.load().expect("good settings")).expect("it starts");
         test::init_service(App::new().configure(tokenbooth.routes())).await
     };
     let (one, other) = (app(&one, "one").await, app(&other, "other").await);
     let body = json!({ "id_token": mock.google().id_token(json!({})) });
-    let exchange = test::TestRequest::post()
-        .uri("/auth/google")
-        .set_json(&body)
-        .to_request();
+    let exchange = test::TestRequest::post().uri("/auth/google").set_json(&body).to_request();
     let signed_in: Value = test::call_and_read_body_json(&one, exchange).await;
-    let jwt = format!(
-        "Bearer {}",
-        signed_in["access_token"].as_str().expect("a token")
-    );
-    let me = || {
-        test::TestRequest::get()
-            .uri("/api/me")
-            .insert_header(("authorization", jwt.clone()))
-            .to_request()
-    };
+    let jwt = format!("Bearer {}", signed_in["access_token"].as_str().expect("a token"));
+    let me =
+        || test::TestRequest::get().uri("/api/me").insert_header(("authorization", jwt.clone())).to_request();
     assert_eq!(test::call_service(&one, me()).await.status(), 200);
     assert_eq!(test::call_service(&other, me()).await.status(), 401);
 }

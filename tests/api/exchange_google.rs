@@ -44,12 +44,7 @@ fn text(value: impl AsRef<str>) -> String {
 /// Asserts a 401 with this code; answers the detail.
 #[track_caller]
 fn refused(what: &str, answer: &crate::support::Answer, code: &str) -> String {
-    assert_eq!(
-        (answer.status, answer.json["code"].as_str()),
-        (401, Some(code)),
-        "{what}: {}",
-        answer.text
-    );
+    assert_eq!((answer.status, answer.json["code"].as_str()), (401, Some(code)), "{what}: {}", answer.text);
     answer.assert_problem(401, code).to_owned()
 }
 
@@ -133,13 +128,7 @@ async fn an_audience_is_good_only_when_it_is_exactly_ours() {
     ];
     for (aud, azp) in good {
         let azp_text = azp.map(text);
-        let token = with_claims(
-            &app,
-            &[
-                ("aud", Some(&aud.to_string())),
-                ("azp", azp_text.as_deref()),
-            ],
-        );
+        let token = with_claims(&app, &[("aud", Some(&aud.to_string())), ("azp", azp_text.as_deref())]);
         let answer = app.exchange_id_token(&token).await;
         assert_eq!(answer.status, 200, "{aud} {azp:?}: {}", answer.text);
     }
@@ -165,9 +154,7 @@ async fn an_audience_is_good_only_when_it_is_exactly_ours() {
         for aud in [json!(stranger), json!([stranger])] {
             for azp in [None, Some(text(web))] {
                 let claims = [("aud", Some(aud.to_string())), ("azp", azp)];
-                let claims = claims
-                    .each_ref()
-                    .map(|(name, text)| (*name, text.as_deref()));
+                let claims = claims.each_ref().map(|(name, text)| (*name, text.as_deref()));
                 let answer = app.exchange_id_token(&with_claims(&app, &claims)).await;
                 let detail = refused(&aud.to_string(), &answer, "audience_mismatch");
                 assert_eq!(detail, named(&stranger));
@@ -195,18 +182,10 @@ async fn an_audience_is_good_only_when_it_is_exactly_ours() {
         (Some("[\"EVIL\", \"other\"]"), Some(&ours)),
     ];
     for (aud, azp) in cases {
-        let aud = aud.map(|aud| {
-            aud.replace("WEB", web)
-                .replace("IOS", ios)
-                .replace("EVIL", evil)
-        });
+        let aud = aud.map(|aud| aud.replace("WEB", web).replace("IOS", ios).replace("EVIL", evil));
         let token = with_claims(&app, &[("aud", aud.as_deref()), ("azp", azp)]);
         let what = format!("{aud:?} {azp:?}");
-        let detail = refused(
-            &what,
-            &app.exchange_id_token(&token).await,
-            "audience_mismatch",
-        );
+        let detail = refused(&what, &app.exchange_id_token(&token).await, "audience_mismatch");
         assert!(detail.contains(setting), "{what}: {detail}");
     }
 
@@ -308,25 +287,15 @@ async fn the_detail_tells_a_strangers_token_from_a_strangers_key() {
     let google = app.mock.google();
     let stranger = SigningKey::foreign().expect("a key");
     let sign = |key: &SigningKey, claims: Value| {
-        compact(
-            key.header().to_string(),
-            claims.to_string(),
-            Signature::Key(key),
-        )
+        compact(key.header().to_string(), claims.to_string(), Signature::Key(key))
     };
 
     let token = sign(&stranger, google.claims(json!({})));
     let answer = app.exchange_id_token(&token).await;
     let detail = refused("an unknown key", &answer, "invalid_token").clone();
-    assert!(
-        detail.contains(stranger.kid()) && detail.contains("google"),
-        "{detail}"
-    );
+    assert!(detail.contains(stranger.kid()) && detail.contains("google"), "{detail}");
 
-    let token = sign(
-        &stranger,
-        google.claims(json!({ "iss": "https://id.example.com" })),
-    );
+    let token = sign(&stranger, google.claims(json!({ "iss": "https://id.example.com" })));
     let answer = app.exchange_id_token(&token).await;
     let detail = refused("another issuer's", &answer, "issuer_mismatch");
     assert!(detail.contains("\"https://id.example.com\""), "{detail}");
@@ -334,10 +303,7 @@ async fn the_detail_tells_a_strangers_token_from_a_strangers_key() {
     let under_googles_name = stranger.with_kid(google.keys().current().kid());
     let token = sign(&under_googles_name, google.claims(json!({})));
     let answer = app.exchange_id_token(&token).await;
-    assert_eq!(
-        refused("a false key", &answer, "invalid_token"),
-        "the token's signature is wrong"
-    );
+    assert_eq!(refused("a false key", &answer, "invalid_token"), "the token's signature is wrong");
 }
 
 #[actix_web::test]
@@ -366,17 +332,13 @@ async fn times_are_integers_and_within_a_minute_of_our_clock() {
     ];
     for claim in ["exp", "iat", "nbf"] {
         for value in &wrong_type {
-            let answer = app
-                .exchange_id_token(&with_claim(&app, claim, Some(value)))
-                .await;
+            let answer = app.exchange_id_token(&with_claim(&app, claim, Some(value))).await;
             let detail = refused(&format!("{claim} {value}"), &answer, "invalid_token");
             assert!(detail.contains("claims"), "{claim} {value}: {detail}");
         }
         // No JSON number at all.
         for value in ["NaN", "Infinity", "0x7fffffff", "1e400", "01"] {
-            let answer = app
-                .exchange_id_token(&with_claim(&app, claim, Some(value)))
-                .await;
+            let answer = app.exchange_id_token(&with_claim(&app, claim, Some(value))).await;
             refused(&format!("{claim} {value}"), &answer, "invalid_token");
         }
     }
@@ -386,9 +348,7 @@ async fn times_are_integers_and_within_a_minute_of_our_clock() {
         assert!(detail.contains(claim), "{detail}");
     }
     assert_eq!(
-        app.exchange_id_token(&with_claim(&app, "nbf", None))
-            .await
-            .status,
+        app.exchange_id_token(&with_claim(&app, "nbf", None)).await.status,
         200,
         "Google's own tokens have an nbf, other issuers' have none"
     );
@@ -437,10 +397,7 @@ async fn times_are_integers_and_within_a_minute_of_our_clock() {
             None => assert_eq!(answer.status, 200, "{age}: {}", answer.text),
             Some(code) => {
                 let detail = refused(&age.to_string(), &answer, code);
-                assert!(
-                    detail.contains("expired") && detail.contains("60 s leeway"),
-                    "{detail}"
-                );
+                assert!(detail.contains("expired") && detail.contains("60 s leeway"), "{detail}");
             }
         }
     }
@@ -452,9 +409,7 @@ async fn an_id_token_that_lives_longer_than_a_day_is_not_believed() {
     let now = now();
     for (life, status) in [(86_400, 200), (86_400 + 120, 401), (-30, 401)] {
         let changes = json!({ "iat": now - 10, "exp": now - 10 + life });
-        let answer = app
-            .exchange_id_token(&app.mock.google().id_token(changes))
-            .await;
+        let answer = app.exchange_id_token(&app.mock.google().id_token(changes)).await;
         assert_eq!(answer.status, status, "{life}: {}", answer.text);
         if status == 401 {
             let detail = answer.assert_problem(401, "invalid_token");
@@ -539,14 +494,7 @@ async fn a_nonce_that_was_sent_is_the_tokens_raw_or_hashed() {
         let expected = if claim == nonce { 200 } else { 401 };
         assert_eq!(answer.status, expected, "{claim}: {}", answer.text);
     }
-    let others = [
-        &nonce[1..],
-        "N-0S6_WzA2Mj",
-        "n-0S6_WzA2Mj ",
-        "",
-        &hex[..32],
-        &hex.to_uppercase(),
-    ];
+    let others = [&nonce[1..], "N-0S6_WzA2Mj", "n-0S6_WzA2Mj ", "", &hex[..32], &hex.to_uppercase()];
     for claim in others.into_iter().chain(OTHER_NONCE_FORMS) {
         let body = json!({
             "id_token": with_claim(&app, "nonce", Some(&text(claim))),
@@ -573,24 +521,9 @@ async fn a_nonce_on_one_side_only_is_judged_by_the_policy() {
         ("optional", Some("n"), None, None),
         ("optional", None, Some("n"), Some("none")),
         ("required", Some("n"), Some("n"), None),
-        (
-            "required",
-            Some("n"),
-            Some("m"),
-            Some("neither the nonce sent"),
-        ),
-        (
-            "required",
-            None,
-            None,
-            Some("providers.google.nonce is \"required\""),
-        ),
-        (
-            "required",
-            Some("n"),
-            None,
-            Some("providers.google.nonce is \"required\""),
-        ),
+        ("required", Some("n"), Some("m"), Some("neither the nonce sent")),
+        ("required", None, None, Some("providers.google.nonce is \"required\"")),
+        ("required", Some("n"), None, Some("providers.google.nonce is \"required\"")),
         ("required", None, Some("n"), Some("carries none")),
     ];
     for policy in ["optional", "required"] {

@@ -18,27 +18,17 @@ async fn start() -> TestApp {
 /// How often Google was asked for: (tokeninfo, userinfo, anything).
 fn asked(app: &TestApp) -> (u64, u64, u64) {
     let mock = &app.mock;
-    (
-        mock.requests(Endpoint::Tokeninfo),
-        mock.requests(Endpoint::Userinfo),
-        mock.total_requests(),
-    )
+    (mock.requests(Endpoint::Tokeninfo), mock.requests(Endpoint::Userinfo), mock.total_requests())
 }
 
 /// A grant whose `tokeninfo` answer is changed.
 fn with_tokeninfo(changes: Value) -> Grant {
-    Grant {
-        tokeninfo: changes,
-        ..Grant::default()
-    }
+    Grant { tokeninfo: changes, ..Grant::default() }
 }
 
 /// A grant whose `userinfo` answer is changed.
 fn with_userinfo(changes: Value) -> Grant {
-    Grant {
-        userinfo: changes,
-        ..Grant::default()
-    }
+    Grant { userinfo: changes, ..Grant::default() }
 }
 
 on_both_databases! {
@@ -60,24 +50,14 @@ on_both_databases! {
 #[actix_web::test]
 async fn every_client_of_our_app_may_have_got_the_token() {
     let app = start().await;
-    for (aud, azp) in [
-        (IOS_CLIENT_ID, None),
-        (WEB_CLIENT_ID, Some(IOS_CLIENT_ID)),
-        (IOS_CLIENT_ID, Some(WEB_CLIENT_ID)),
-    ] {
-        let grant = Grant {
-            aud: aud.into(),
-            azp: azp.map(str::to_owned),
-            ..Grant::default()
-        };
-        app.exchange_google_access_token(grant)
-            .await
-            .assert_signed_in();
+    for (aud, azp) in
+        [(IOS_CLIENT_ID, None), (WEB_CLIENT_ID, Some(IOS_CLIENT_ID)), (IOS_CLIENT_ID, Some(WEB_CLIENT_ID))]
+    {
+        let grant = Grant { aud: aud.into(), azp: azp.map(str::to_owned), ..Grant::default() };
+        app.exchange_google_access_token(grant).await.assert_signed_in();
     }
     // Older answers have no azp.
-    app.exchange_google_access_token(with_tokeninfo(json!({ "azp": null })))
-        .await
-        .assert_signed_in();
+    app.exchange_google_access_token(with_tokeninfo(json!({ "azp": null }))).await.assert_signed_in();
 }
 
 #[actix_web::test]
@@ -96,28 +76,15 @@ async fn a_token_made_for_another_app_is_refused_before_anyone_asks_whose_it_is(
         "*".to_owned(),
     ];
     for client_id in &foreign {
-        let aud = Grant {
-            aud: client_id.clone(),
-            azp: Some(WEB_CLIENT_ID.into()),
-            ..Grant::default()
-        };
+        let aud = Grant { aud: client_id.clone(), azp: Some(WEB_CLIENT_ID.into()), ..Grant::default() };
         let answer = app.exchange_google_access_token(aud).await;
         let detail = answer.assert_problem(401, "audience_mismatch");
-        assert!(
-            detail.contains("audience") && detail.contains("providers.google.client_ids"),
-            "{detail}"
-        );
+        assert!(detail.contains("audience") && detail.contains("providers.google.client_ids"), "{detail}");
 
-        let azp = Grant {
-            azp: Some(client_id.clone()),
-            ..Grant::default()
-        };
+        let azp = Grant { azp: Some(client_id.clone()), ..Grant::default() };
         let answer = app.exchange_google_access_token(azp).await;
         let detail = answer.assert_problem(401, "audience_mismatch");
-        assert!(
-            detail.contains("azp") && detail.contains("providers.google.client_ids"),
-            "{detail}"
-        );
+        assert!(detail.contains("azp") && detail.contains("providers.google.client_ids"), "{detail}");
     }
     assert_eq!(asked(&app), (20, 0, 20));
     assert_eq!(app.db.count("users"), 0);
@@ -127,22 +94,14 @@ async fn a_token_made_for_another_app_is_refused_before_anyone_asks_whose_it_is(
 async fn an_expired_token_is_refused() {
     let app = start().await;
     for grant in [
-        Grant {
-            expires_in: -1,
-            ..Grant::default()
-        },
-        Grant {
-            expires_in: 0,
-            ..Grant::default()
-        },
+        Grant { expires_in: -1, ..Grant::default() },
+        Grant { expires_in: 0, ..Grant::default() },
         with_tokeninfo(json!({ "expires_in": "0" })),
         with_tokeninfo(json!({ "expires_in": -5 })),
         with_tokeninfo(json!({ "expires_in": null, "exp": "1000000000" })),
         with_tokeninfo(json!({ "expires_in": null, "exp": 1_000_000_000 })),
     ] {
-        app.exchange_google_access_token(grant)
-            .await
-            .assert_problem(401, "token_expired");
+        app.exchange_google_access_token(grant).await.assert_problem(401, "token_expired");
     }
     assert_eq!(app.mock.requests(Endpoint::Userinfo), 0);
 }
@@ -156,9 +115,7 @@ async fn scalars_are_read_as_strings_and_as_numbers() {
         json!({ "expires_in": null, "exp": "4102444800" }),
         json!({ "expires_in": null, "exp": 4_102_444_800_i64 }),
     ] {
-        app.exchange_google_access_token(with_tokeninfo(changes))
-            .await
-            .assert_signed_in();
+        app.exchange_google_access_token(with_tokeninfo(changes)).await.assert_signed_in();
     }
     // What tells nothing of the token's end is Google's fault, and no login.
     for changes in [
@@ -167,9 +124,7 @@ async fn scalars_are_read_as_strings_and_as_numbers() {
         json!({ "expires_in": "", "exp": [] }),
         json!({ "expires_in": true, "exp": "1e9" }),
     ] {
-        let answer = app
-            .exchange_google_access_token(with_tokeninfo(changes))
-            .await;
+        let answer = app.exchange_google_access_token(with_tokeninfo(changes)).await;
         answer.assert_provider_unavailable();
         assert_eq!(answer.status, 502);
     }
@@ -178,22 +133,15 @@ async fn scalars_are_read_as_strings_and_as_numbers() {
 #[actix_web::test]
 async fn an_answer_of_another_shape_is_the_providers_trouble() {
     let app = start().await;
-    for changes in [
-        json!({ "aud": null }),
-        json!({ "aud": [WEB_CLIENT_ID] }),
-        json!({ "aud": 5 }),
-        json!({ "azp": {} }),
-    ] {
-        let answer = app
-            .exchange_google_access_token(with_tokeninfo(changes.clone()))
-            .await;
+    for changes in
+        [json!({ "aud": null }), json!({ "aud": [WEB_CLIENT_ID] }), json!({ "aud": 5 }), json!({ "azp": {} })]
+    {
+        let answer = app.exchange_google_access_token(with_tokeninfo(changes.clone())).await;
         assert_eq!(answer.status, 502, "{changes}: {}", answer.text);
         answer.assert_provider_unavailable();
     }
     for changes in [json!({ "sub": null }), json!({ "sub": 5 })] {
-        let answer = app
-            .exchange_google_access_token(with_userinfo(changes.clone()))
-            .await;
+        let answer = app.exchange_google_access_token(with_userinfo(changes.clone())).await;
         assert_eq!(answer.status, 502, "{changes}: {}", answer.text);
         answer.assert_provider_unavailable();
     }
@@ -210,21 +158,13 @@ async fn both_answers_must_speak_of_the_same_person() {
         with_userinfo(json!({ "sub": "" })),
         with_userinfo(json!({ "sub": format!("{} ", Person::default().sub) })),
     ] {
-        app.exchange_google_access_token(grant)
-            .await
-            .assert_problem(401, "invalid_token");
+        app.exchange_google_access_token(grant).await.assert_problem(401, "invalid_token");
     }
     // Alike, and still nobody's id.
     for sub in ["", "a\u{0}b", &"1".repeat(256)] {
         let both = json!({ "sub": sub });
-        let grant = Grant {
-            tokeninfo: both.clone(),
-            userinfo: both,
-            ..Grant::default()
-        };
-        app.exchange_google_access_token(grant)
-            .await
-            .assert_problem(401, "invalid_token");
+        let grant = Grant { tokeninfo: both.clone(), userinfo: both, ..Grant::default() };
+        app.exchange_google_access_token(grant).await.assert_problem(401, "invalid_token");
     }
     assert_eq!(app.db.count("users"), 1);
     assert_eq!(app.me(&victim.jwt).await.status, 200);
@@ -233,9 +173,7 @@ async fn both_answers_must_speak_of_the_same_person() {
 #[actix_web::test]
 async fn a_token_without_the_openid_scope_is_told_which_scopes_it_lacks() {
     let app = start().await;
-    let answer = app
-        .exchange_google_access_token(with_tokeninfo(json!({ "sub": null })))
-        .await;
+    let answer = app.exchange_google_access_token(with_tokeninfo(json!({ "sub": null }))).await;
     let detail = answer.assert_problem(401, "invalid_token");
     assert!(detail.contains("openid"), "{detail}");
     assert_eq!(app.db.count("users"), 0);
@@ -248,9 +186,7 @@ async fn a_revoked_token_is_refused() {
     let body = json!({ "access_token": token });
     app.exchange("google", &body).await.assert_signed_in();
     app.mock.google().revoke(&token);
-    app.exchange("google", &body)
-        .await
-        .assert_problem(401, "invalid_token");
+    app.exchange("google", &body).await.assert_problem(401, "invalid_token");
     // Revoked between the two questions.
     app.mock.set_fault(Endpoint::Userinfo, Fault::Status(401));
     let answer = app.exchange_google_access_token(Person::default()).await;
@@ -274,19 +210,9 @@ async fn only_the_boolean_true_verifies_an_e_mail() {
     .enumerate()
     {
         let person = Person::named(&format!("p{number}"));
-        let grant = Grant {
-            userinfo: json!({ "email_verified": verified }),
-            ..person.into()
-        };
-        let signed_in = app
-            .exchange_google_access_token(grant)
-            .await
-            .assert_signed_in();
-        assert_eq!(
-            signed_in.json["user"]["email"].as_str(),
-            email,
-            "email_verified: {verified}"
-        );
+        let grant = Grant { userinfo: json!({ "email_verified": verified }), ..person.into() };
+        let signed_in = app.exchange_google_access_token(grant).await.assert_signed_in();
+        assert_eq!(signed_in.json["user"]["email"].as_str(), email, "email_verified: {verified}");
         assert_eq!(app.me(&signed_in.jwt).await.json["email"].as_str(), email);
     }
     // What tokeninfo says of the address does not count: `userinfo` is the one that is read.
@@ -295,10 +221,7 @@ async fn only_the_boolean_true_verifies_an_e_mail() {
         userinfo: json!({ "email_verified": null }),
         ..Person::named("q").into()
     };
-    let signed_in = app
-        .exchange_google_access_token(grant)
-        .await
-        .assert_signed_in();
+    let signed_in = app.exchange_google_access_token(grant).await.assert_signed_in();
     assert_eq!(signed_in.json["user"]["email"], Value::Null);
 }
 
@@ -324,14 +247,9 @@ async fn what_cannot_be_an_access_token_is_refused_before_any_request() {
     bad.push("a".repeat(60_000));
     bad.push(id_token);
     for token in bad {
-        let answer = app
-            .exchange("google", &json!({ "access_token": token }))
-            .await;
+        let answer = app.exchange("google", &json!({ "access_token": token })).await;
         let detail = answer.assert_problem(401, "invalid_token");
-        assert!(
-            !detail.contains(&token),
-            "the detail repeats the token: {detail}"
-        );
+        assert!(!detail.contains(&token), "the detail repeats the token: {detail}");
     }
     assert_eq!(asked(&app), (0, 0, 0));
 }
@@ -339,15 +257,8 @@ async fn what_cannot_be_an_access_token_is_refused_before_any_request() {
 #[actix_web::test]
 async fn a_token_google_does_not_know_is_asked_for_once() {
     let app = start().await;
-    for token in [
-        "ya29.unknown",
-        "a&b=c#d%zz?",
-        "../../userinfo",
-        &"a".repeat(2048),
-    ] {
-        app.exchange("google", &json!({ "access_token": token }))
-            .await
-            .assert_problem(401, "invalid_token");
+    for token in ["ya29.unknown", "a&b=c#d%zz?", "../../userinfo", &"a".repeat(2048)] {
+        app.exchange("google", &json!({ "access_token": token })).await.assert_problem(401, "invalid_token");
     }
     assert_eq!(asked(&app), (4, 0, 4));
 }

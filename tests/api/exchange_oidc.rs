@@ -24,16 +24,12 @@ on_both_databases! {
 
 #[actix_web::test]
 async fn it_may_sign_with_es256() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("jwks.cooldown", "1ms")
-    })
-    .await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "1ms")).await;
     let key = SigningKey::es256().expect("a key");
     app.mock.oidc().keys().use_key(&key);
     let token = app.mock.oidc().id_token(json!({}));
-    app.exchange("acme", &json!({ "id_token": token }))
-        .await
-        .assert_signed_in();
+    app.exchange("acme", &json!({ "id_token": token })).await.assert_signed_in();
     // The older RSA key still counts.
     let rsa = app.mock.oidc().keys().published();
     assert_eq!(rsa.len(), 2);
@@ -48,9 +44,7 @@ async fn tokens_of_another_issuer_are_refused() {
     let detail = answer.assert_problem(401, "issuer_mismatch");
     assert!(detail.contains("https://accounts.google.com"), "{detail}");
     let acme = app.mock.oidc().id_token(json!({}));
-    app.exchange("google", &json!({ "id_token": acme }))
-        .await
-        .assert_problem(401, "issuer_mismatch");
+    app.exchange("google", &json!({ "id_token": acme })).await.assert_problem(401, "issuer_mismatch");
 
     // Signed by its own key, and yet not its own.
     let issuer = format!("{}/oidc", app.mock.base_url());
@@ -68,11 +62,7 @@ async fn tokens_of_another_issuer_are_refused() {
     ] {
         let token = app.mock.oidc().id_token(json!({ "iss": iss }));
         let answer = app.exchange("acme", &json!({ "id_token": token })).await;
-        assert_eq!(
-            (answer.status, answer.json["code"].as_str()),
-            (401, Some("issuer_mismatch")),
-            "{iss}"
-        );
+        assert_eq!((answer.status, answer.json["code"].as_str()), (401, Some("issuer_mismatch")), "{iss}");
     }
     assert_eq!(app.db.count("users"), 0);
 }
@@ -80,30 +70,21 @@ async fn tokens_of_another_issuer_are_refused() {
 #[actix_web::test]
 async fn two_issuers_with_one_key_id_do_not_share_keys() {
     let mock = MockProviders::start().await.expect("the mock starts");
-    let (ours, theirs) = (
-        mock.oidc().keys().current().with_kid("1"),
-        mock.google().keys().current().with_kid("1"),
-    );
+    let (ours, theirs) =
+        (mock.oidc().keys().current().with_kid("1"), mock.google().keys().current().with_kid("1"));
     mock.oidc().keys().publish_only(vec![ours.jwk()]);
     mock.google().keys().publish_only(vec![theirs.jwk()]);
     mock.oidc().keys().sign_with(&ours);
     mock.google().keys().sign_with(&theirs);
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
-    app.exchange(
-        "acme",
-        &json!({ "id_token": app.mock.oidc().id_token(json!({})) }),
-    )
-    .await
-    .assert_signed_in();
-    app.exchange_id_token(&app.mock.google().id_token(json!({})))
+    app.exchange("acme", &json!({ "id_token": app.mock.oidc().id_token(json!({})) }))
         .await
         .assert_signed_in();
+    app.exchange_id_token(&app.mock.google().id_token(json!({}))).await.assert_signed_in();
 
     app.mock.oidc().keys().sign_with(&theirs);
     let crossed = app.mock.oidc().id_token(json!({}));
-    app.exchange("acme", &json!({ "id_token": crossed }))
-        .await
-        .assert_problem(401, "invalid_token");
+    app.exchange("acme", &json!({ "id_token": crossed })).await.assert_problem(401, "invalid_token");
 }
 
 #[actix_web::test]
@@ -123,10 +104,7 @@ async fn only_tokens_for_our_client_are_accepted() {
         let token = app.mock.oidc().id_token(claims.clone());
         let answer = app.exchange("acme", &json!({ "id_token": token })).await;
         let detail = answer.assert_problem(401, "audience_mismatch");
-        assert!(
-            detail.contains("providers.acme.client_ids"),
-            "{claims}: {detail}"
-        );
+        assert!(detail.contains("providers.acme.client_ids"), "{claims}: {detail}");
     }
 }
 
@@ -142,29 +120,21 @@ async fn a_discovery_document_of_another_issuer_is_not_used() {
         json!(null),
     ] {
         mock.oidc().set_discovery(json!({ "issuer": issuer }));
-        let app =
-            TestApp::start_beside(mock.clone(), TestDatabase::sqlite(), |sources| sources).await;
+        let app = TestApp::start_beside(mock.clone(), TestDatabase::sqlite(), |sources| sources).await;
         let token = mock.oidc().id_token(json!({}));
         let answer = app.exchange("acme", &json!({ "id_token": token })).await;
         assert_eq!(answer.status, 502, "{issuer}: {}", answer.text);
         answer.assert_provider_unavailable();
         // Google does not suffer.
-        app.exchange_id_token(&mock.google().id_token(json!({})))
-            .await
-            .assert_signed_in();
+        app.exchange_id_token(&mock.google().id_token(json!({}))).await.assert_signed_in();
     }
-    assert_eq!(
-        mock.requests(Endpoint::OidcJwks),
-        0,
-        "the keys of a wrong issuer were fetched"
-    );
+    assert_eq!(mock.requests(Endpoint::OidcJwks), 0, "the keys of a wrong issuer were fetched");
 }
 
 #[actix_web::test]
 async fn a_key_url_without_tls_elsewhere_than_on_loopback_is_not_used() {
     let mock = MockProviders::start().await.expect("the mock starts");
-    mock.oidc()
-        .set_discovery(json!({ "jwks_uri": "http://keys.example/jwks" }));
+    mock.oidc().set_discovery(json!({ "jwks_uri": "http://keys.example/jwks" }));
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
     let token = app.mock.oidc().id_token(json!({}));
     let answer = app.exchange("acme", &json!({ "id_token": token })).await;
@@ -175,23 +145,15 @@ async fn a_key_url_without_tls_elsewhere_than_on_loopback_is_not_used() {
 #[actix_web::test]
 async fn the_issuer_can_be_set_when_it_does_not_follow_from_the_discovery_url() {
     let mock = MockProviders::start().await.expect("the mock starts");
-    mock.oidc()
-        .set_discovery(json!({ "issuer": "https://id.mail.com/tenant" }));
+    mock.oidc().set_discovery(json!({ "issuer": "https://id.mail.com/tenant" }));
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| {
         sources.with("providers.acme.issuer", "https://id.mail.com/tenant")
     })
     .await;
-    let token = app
-        .mock
-        .oidc()
-        .id_token(json!({ "iss": "https://id.mail.com/tenant" }));
-    app.exchange("acme", &json!({ "id_token": token }))
-        .await
-        .assert_signed_in();
+    let token = app.mock.oidc().id_token(json!({ "iss": "https://id.mail.com/tenant" }));
+    app.exchange("acme", &json!({ "id_token": token })).await.assert_signed_in();
     let token = app.mock.oidc().id_token(json!({}));
-    app.exchange("acme", &json!({ "id_token": token }))
-        .await
-        .assert_problem(401, "issuer_mismatch");
+    app.exchange("acme", &json!({ "id_token": token })).await.assert_problem(401, "issuer_mismatch");
 }
 
 #[actix_web::test]
@@ -200,13 +162,9 @@ async fn access_tokens_are_not_taken() {
     app.warm().await;
     app.mock.forget_requests();
     let token = app.mock.oidc().access_token(Person::default());
-    app.exchange("acme", &json!({ "access_token": token }))
-        .await
-        .assert_problem(400, "invalid_request");
+    app.exchange("acme", &json!({ "access_token": token })).await.assert_problem(400, "invalid_request");
     // As `token` it is looked at as the one kind there is, and is none.
-    app.exchange("acme", &json!({ "token": token }))
-        .await
-        .assert_problem(401, "invalid_token");
+    app.exchange("acme", &json!({ "token": token })).await.assert_problem(401, "invalid_token");
     assert_eq!(app.mock.total_requests(), 0);
 }
 
@@ -230,23 +188,15 @@ async fn a_required_nonce_must_be_sent_and_must_match() {
         json!({ "id_token": without, "nonce": "" }),
         json!({ "id_token": without }),
     ] {
-        app.exchange("acme", &body)
-            .await
-            .assert_problem(401, "nonce_mismatch");
+        app.exchange("acme", &body).await.assert_problem(401, "nonce_mismatch");
     }
     let answer = app.exchange("acme", &json!({ "id_token": without })).await;
-    assert!(
-        answer
-            .assert_problem(401, "nonce_mismatch")
-            .contains("providers.acme.nonce")
-    );
+    assert!(answer.assert_problem(401, "nonce_mismatch").contains("providers.acme.nonce"));
     // An empty nonce on both sides is none.
     let empty = app.mock.oidc().id_token(json!({ "nonce": "" }));
     app.exchange("acme", &json!({ "id_token": empty, "nonce": "" }))
         .await
         .assert_problem(401, "nonce_mismatch");
     // Google's stays optional.
-    app.exchange_id_token(&app.mock.google().id_token(json!({})))
-        .await
-        .assert_signed_in();
+    app.exchange_id_token(&app.mock.google().id_token(json!({}))).await.assert_signed_in();
 }

@@ -91,28 +91,15 @@ on_both_databases! {
 #[actix_web::test]
 async fn what_a_stranger_makes_up_does_not_make_a_label() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
-    for path in [
-        "/made-up-path",
-        "/auth/made-up-path",
-        "/docs/made-up-path",
-        "/api/me/made-up-path",
-    ] {
+    for path in ["/made-up-path", "/auth/made-up-path", "/docs/made-up-path", "/api/me/made-up-path"] {
         ask(&app, "GET", path).await;
         ask(&app, "POST", path).await;
         ask(&app, "MADEUP", path).await;
     }
-    app.exchange("made-up-path", &json!({ "token": "x" }))
-        .await
-        .assert_problem(404, "unknown_provider");
+    app.exchange("made-up-path", &json!({ "token": "x" })).await.assert_problem(404, "unknown_provider");
     let text = app.get("/metrics").await.text;
-    assert!(
-        !text.contains("made-up-path") && !text.contains("MADEUP"),
-        "{text}"
-    );
-    assert!(
-        text.contains(r#"{method="OTHER",route="none",status="404"} 2"#),
-        "{text}"
-    );
+    assert!(!text.contains("made-up-path") && !text.contains("MADEUP"), "{text}");
+    assert!(text.contains(r#"{method="OTHER",route="none",status="404"} 2"#), "{text}");
 }
 
 /// Each path with the methods it takes.
@@ -137,11 +124,7 @@ async fn another_method_is_405_with_the_methods_that_are_taken() {
                 assert_ne!(answer.status, 405, "{method} {path}");
                 continue;
             }
-            assert_eq!(
-                (answer.status, answer.header("allow")),
-                (405, allowed),
-                "{method} {path}"
-            );
+            assert_eq!((answer.status, answer.header("allow")), (405, allowed), "{method} {path}");
             if method != "HEAD" {
                 let detail = answer.assert_problem(405, "method_not_allowed");
                 assert_eq!(detail, format!("this path takes {allowed}"));
@@ -158,12 +141,7 @@ async fn head_answers_as_get_does_without_a_body() {
         let (get, head) = (ask(&app, "GET", path).await, ask(&app, "HEAD", path).await);
         assert_eq!(head.status, get.status, "{path}");
         assert_eq!(head.text, "", "{path}");
-        for name in [
-            "content-type",
-            "cache-control",
-            "location",
-            "www-authenticate",
-        ] {
+        for name in ["content-type", "cache-control", "location", "www-authenticate"] {
             assert_eq!(head.header(name), get.header(name), "{name} of {path}");
         }
     }
@@ -172,16 +150,8 @@ async fn head_answers_as_get_does_without_a_body() {
 #[actix_web::test]
 async fn another_path_is_404_in_the_documented_form() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
-    for path in [
-        "/",
-        "/nothing",
-        "/auth",
-        "/auth/google/more",
-        "/api",
-        "/healthz/",
-        "//healthz",
-        "/HEALTHZ",
-    ] {
+    for path in ["/", "/nothing", "/auth", "/auth/google/more", "/api", "/healthz/", "//healthz", "/HEALTHZ"]
+    {
         let answer = app.get(path).await;
         assert_eq!(
             answer.assert_problem(404, "not_found"),
@@ -194,15 +164,11 @@ async fn another_path_is_404_in_the_documented_form() {
 
 /// The `peer=` of the access line of a request with this `X-Forwarded-For`.
 async fn peer_in_the_log(trusted: &str, forwarded: &[&str]) -> String {
-    let mut running = Tokenbooth::new(&["serve"])
-        .set("server.port", "0")
-        .set("server.trusted_proxies", trusted)
-        .start();
+    let mut running =
+        Tokenbooth::new(&["serve"]).set("server.port", "0").set("server.trusted_proxies", trusted).start();
     let url = running.url();
     let request = crate::support::app::client().get(format!("{url}/healthz"));
-    let request = forwarded.iter().fold(request, |request, value| {
-        request.header("x-forwarded-for", *value)
-    });
+    let request = forwarded.iter().fold(request, |request, value| request.header("x-forwarded-for", *value));
     assert_eq!(request.send().await.expect("an answer").status(), 200);
     let line = running.wait_for("tokenbooth::access request");
     let (_, rest) = line.split_once(" peer=").expect("a peer");
@@ -217,16 +183,8 @@ async fn x_forwarded_for_is_believed_from_trusted_proxies_only_and_from_the_righ
         ("127.0.0.1", &[], "127.0.0.1"),
         ("127.0.0.1", &["203.0.113.9"], "203.0.113.9"),
         ("127.0.0.1", &["198.51.100.66, 203.0.113.9"], "203.0.113.9"),
-        (
-            "127.0.0.1,10.0.0.0/8",
-            &["198.51.100.66, 203.0.113.9, 10.1.2.3"],
-            "203.0.113.9",
-        ),
-        (
-            "127.0.0.1,10.0.0.0/8",
-            &["198.51.100.66, 203.0.113.9", "10.1.2.3"],
-            "203.0.113.9",
-        ),
+        ("127.0.0.1,10.0.0.0/8", &["198.51.100.66, 203.0.113.9, 10.1.2.3"], "203.0.113.9"),
+        ("127.0.0.1,10.0.0.0/8", &["198.51.100.66, 203.0.113.9", "10.1.2.3"], "203.0.113.9"),
         ("127.0.0.1", &["2001:db8::7"], "2001:db8::7"),
         ("127.0.0.1", &["203.0.113.9, not-an-address"], "127.0.0.1"),
         ("127.0.0.1,10.0.0.0/8", &["10.9.9.9"], "10.9.9.9"),

@@ -63,12 +63,7 @@ impl Door {
                 (decoded(&jwt, 0), decoded(&jwt, 1), Key::Ours)
             }
         };
-        let mut good = Good {
-            header,
-            claims,
-            key,
-            token: String::new(),
-        };
+        let mut good = Good { header, claims, key, token: String::new() };
         // The alphabets of base64 differ in two characters: one of them must be there for a test to mean anything.
         for number in 0..200 {
             good.claims["jti"] = json!(format!("{number}"));
@@ -112,8 +107,7 @@ impl Door {
         if self == Self::Bearer && answer.status == 401 {
             let challenge = answer.header("www-authenticate");
             assert!(
-                challenge
-                    .starts_with("Bearer realm=\"tokenbooth\", error=\"invalid_token\", error_"),
+                challenge.starts_with("Bearer realm=\"tokenbooth\", error=\"invalid_token\", error_"),
                 "{what}: {challenge}"
             );
         }
@@ -136,8 +130,7 @@ impl Good {
             Key::Google(key) => base64url(key.sign(text.as_bytes())),
             Key::Ours => {
                 let key = EncodingKey::from_secret(SECRET.as_bytes());
-                jsonwebtoken::crypto::sign(text.as_bytes(), &key, Algorithm::HS256)
-                    .expect("an HMAC")
+                jsonwebtoken::crypto::sign(text.as_bytes(), &key, Algorithm::HS256).expect("an HMAC")
             }
         };
         format!("{text}.{signature}")
@@ -165,11 +158,7 @@ fn assert_no_echo(what: &str, token: &str, answer: &Answer) {
     let headers = format!("{:?}", answer.headers);
     for part in token.split('.').filter(|part| part.len() >= 16) {
         let part = &part[..part.floor_char_boundary(40)];
-        assert!(
-            !answer.text.contains(part) && !headers.contains(part),
-            "{what}: {} {headers}",
-            answer.text
-        );
+        assert!(!answer.text.contains(part) && !headers.contains(part), "{what}: {} {headers}", answer.text);
     }
 }
 
@@ -194,10 +183,7 @@ impl<'a> Silence<'a> {
 
 /// With a cool-down that outlasts the test, so that an unknown key id never has to be asked for.
 async fn start() -> TestApp {
-    TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("jwks.cooldown", "10m")
-    })
-    .await
+    TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "10m")).await
 }
 
 #[actix_web::test]
@@ -208,30 +194,22 @@ async fn the_token_does_not_choose_its_algorithm() {
         let good = door.good(&app).await;
         let own = good.header["alg"].as_str().expect("alg").to_owned();
         let names = [
-            "none", "None", "nOnE", "NONE", "", " ", "HS256", "HS384", "HS512", "RS256", "RS384",
-            "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "ES256K",
-            "RSA-OAEP", "dir", "rs256", "hs256", "RS256 ", " HS256", "RS256\0", "HS256\0",
+            "none", "None", "nOnE", "NONE", "", " ", "HS256", "HS384", "HS512", "RS256", "RS384", "RS512",
+            "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "ES256K", "RSA-OAEP", "dir",
+            "rs256", "hs256", "RS256 ", " HS256", "RS256\0", "HS256\0",
         ];
         for name in names.into_iter().filter(|name| *name != own) {
             let token = good.with_header("alg", Some(json!(name)));
             door.refuses(&app, &format!("alg {name:?}"), &token).await;
             let header = decoded(&token, 0).to_string();
             let unsigned = compact(header, good.claims.to_string(), Signature::Empty);
-            door.refuses(&app, &format!("alg {name:?}, unsigned"), &unsigned)
-                .await;
+            door.refuses(&app, &format!("alg {name:?}, unsigned"), &unsigned).await;
         }
-        for value in [
-            json!(null),
-            json!(5),
-            json!(true),
-            json!([own]),
-            json!({ "": own }),
-        ] {
+        for value in [json!(null), json!(5), json!(true), json!([own]), json!({ "": own })] {
             let token = good.with_header("alg", Some(value.clone()));
             door.refuses(&app, &format!("alg {value}"), &token).await;
         }
-        door.refuses(&app, "no alg", &good.with_header("alg", None))
-            .await;
+        door.refuses(&app, "no alg", &good.with_header("alg", None)).await;
     }
     silence.end();
 }
@@ -250,10 +228,7 @@ async fn a_public_key_is_no_hmac_secret() {
         ("PEM", pem.clone().into()),
         ("PEM without the last line end", pem.trim_end().into()),
         ("PEM with CRLF", pem.replace('\n', "\r\n").into()),
-        (
-            "PEM's text",
-            BASE64_STANDARD.encode(key.public_der()).into(),
-        ),
+        ("PEM's text", BASE64_STANDARD.encode(key.public_der()).into()),
         ("DER", key.public_der()),
         ("JWK", jwk.to_string().into()),
         ("JWK set", json!({ "keys": [jwk] }).to_string().into()),
@@ -268,26 +243,15 @@ async fn a_public_key_is_no_hmac_secret() {
             for (what, secret) in &secrets {
                 let mut header = good.header.clone();
                 header["alg"] = json!(alg);
-                let forged = compact(
-                    header.to_string(),
-                    good.claims.to_string(),
-                    Signature::Hs256(secret),
-                );
-                door.refuses(&app, &format!("{alg} by {what}"), &forged)
-                    .await;
+                let forged = compact(header.to_string(), good.claims.to_string(), Signature::Hs256(secret));
+                door.refuses(&app, &format!("{alg} by {what}"), &forged).await;
             }
         }
         // And our own secret is nobody's RSA key.
         if door == Door::Exchange {
-            for header in [
-                &good.header,
-                &json!({ "alg": "HS256", "kid": key.kid(), "typ": "JWT" }),
-            ] {
-                let forged = compact(
-                    header.to_string(),
-                    good.claims.to_string(),
-                    Signature::Hs256(SECRET.as_bytes()),
-                );
+            for header in [&good.header, &json!({ "alg": "HS256", "kid": key.kid(), "typ": "JWT" })] {
+                let forged =
+                    compact(header.to_string(), good.claims.to_string(), Signature::Hs256(SECRET.as_bytes()));
                 door.refuses(&app, "our secret", &forged).await;
             }
         }
@@ -316,32 +280,16 @@ async fn no_extension_is_understood_so_none_is_accepted() {
             let token = good.with_header("crit", Some(value.clone()));
             door.refuses(&app, &format!("crit {value}"), &token).await;
         }
-        for value in [
-            json!(true),
-            json!(false),
-            json!(null),
-            json!("false"),
-            json!([]),
-        ] {
+        for value in [json!(true), json!(false), json!(null), json!("false"), json!([])] {
             let token = good.with_header("b64", Some(value.clone()));
             door.refuses(&app, &format!("b64 {value}"), &token).await;
         }
         let mut header = good.header.clone();
         (header["b64"], header["crit"]) = (json!(false), json!(["b64"]));
-        let unencoded = good.sign_text(&format!(
-            "{}.{}",
-            base64url(header.to_string()),
-            good.claims
-        ));
-        door.refuses(&app, "an unencoded payload (RFC 7797)", &unencoded)
-            .await;
+        let unencoded = good.sign_text(&format!("{}.{}", base64url(header.to_string()), good.claims));
+        door.refuses(&app, "an unencoded payload (RFC 7797)", &unencoded).await;
         let header = header.to_string();
-        door.refuses(
-            &app,
-            "crit b64",
-            &good.sign(header, good.claims.to_string()),
-        )
-        .await;
+        door.refuses(&app, "crit b64", &good.sign(header, good.claims.to_string())).await;
     }
 }
 
@@ -360,10 +308,7 @@ async fn keys_and_key_addresses_in_the_header_are_never_read() {
         let own_kid = good.header["kid"].clone();
         let members = [
             ("jwk", attacker.jwk()),
-            (
-                "jwk",
-                attacker.with_kid(own_kid.as_str().expect("kid")).jwk(),
-            ),
+            ("jwk", attacker.with_kid(own_kid.as_str().expect("kid")).jwk()),
             ("jwk", symmetric.clone()),
             ("jwk", json!("not a key")),
             ("jku", json!(format!("{trap}/jwks"))),
@@ -397,9 +342,7 @@ async fn keys_and_key_addresses_in_the_header_are_never_read() {
         }
     }
     silence.end();
-    let nobody = listener
-        .accept()
-        .expect_err("nobody follows such an address");
+    let nobody = listener.accept().expect_err("nobody follows such an address");
     assert_eq!(nobody.kind(), ErrorKind::WouldBlock);
 }
 
@@ -443,8 +386,7 @@ async fn a_key_id_is_a_text_that_is_known_and_nothing_else() {
                 door.refuses(&app, &what, &forged).await;
             }
         }
-        door.refuses(&app, "no kid", &good.with_header("kid", None))
-            .await;
+        door.refuses(&app, "no kid", &good.with_header("kid", None)).await;
     }
     silence.end();
 }
@@ -460,45 +402,24 @@ async fn a_signature_is_exactly_that_of_these_bytes() {
             ("empty".to_owned(), String::new()),
             ("of zeros".to_owned(), base64url(vec![0; bytes.len()])),
             ("of ones".to_owned(), base64url(vec![255; bytes.len()])),
-            (
-                "with a byte too much".to_owned(),
-                base64url([&bytes[..], &[0]].concat()),
-            ),
-            (
-                "with a zero in front".to_owned(),
-                base64url([&[0], &bytes[..]].concat()),
-            ),
+            ("with a byte too much".to_owned(), base64url([&bytes[..], &[0]].concat())),
+            ("with a zero in front".to_owned(), base64url([&[0], &bytes[..]].concat())),
             ("twice".to_owned(), format!("{signature}{signature}")),
-            (
-                "reversed".to_owned(),
-                base64url(bytes.iter().rev().copied().collect::<Vec<_>>()),
-            ),
+            ("reversed".to_owned(), base64url(bytes.iter().rev().copied().collect::<Vec<_>>())),
             ("padded".to_owned(), BASE64_URL_SAFE.encode(&bytes)),
             ("padded wrongly".to_owned(), format!("{signature}=")),
-            (
-                "in standard base64".to_owned(),
-                signature.replace('-', "+").replace('_', "/"),
-            ),
-            (
-                "in hex".to_owned(),
-                format!("{bytes:02x?}").replace(['[', ',', ' ', ']'], ""),
-            ),
+            ("in standard base64".to_owned(), signature.replace('-', "+").replace('_', "/")),
+            ("in hex".to_owned(), format!("{bytes:02x?}").replace(['[', ',', ' ', ']'], "")),
             ("not base64".to_owned(), "?".repeat(signature.len())),
         ];
         for position in (0..bytes.len()).step_by(bytes.len() / 32) {
             let mut flipped = bytes.clone();
             flipped[position] ^= 1 << (position % 8);
-            refused.push((
-                format!("with a flipped bit in byte {position}"),
-                base64url(flipped),
-            ));
+            refused.push((format!("with a flipped bit in byte {position}"), base64url(flipped)));
         }
         for length in [1, 2, 16, bytes.len() / 2, bytes.len() - 1] {
             refused.push((format!("of {length} bytes"), base64url(&bytes[..length])));
-            refused.push((
-                format!("of {length} characters"),
-                signature[..length].to_owned(),
-            ));
+            refused.push((format!("of {length} characters"), signature[..length].to_owned()));
         }
         let another = good.with_header("x", Some(json!(1)));
         let (_, anothers) = another.rsplit_once('.').expect("a signature");
@@ -508,15 +429,13 @@ async fn a_signature_is_exactly_that_of_these_bytes() {
         for (what, signature) in refused {
             let token = format!("{header}.{payload}.{signature}");
             assert_ne!(token, good.token, "{what}");
-            door.refuses(&app, &format!("a signature {what}"), &token)
-                .await;
+            door.refuses(&app, &format!("a signature {what}"), &token).await;
         }
         for claim in ["sub", "exp"] {
             let mut claims = good.claims.clone();
             claims[claim] = json!("0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10");
             let token = format!("{header}.{}.{signature}", base64url(claims.to_string()));
-            door.refuses(&app, &format!("another {claim}"), &token)
-                .await;
+            door.refuses(&app, &format!("another {claim}"), &token).await;
         }
     }
 }
@@ -526,10 +445,7 @@ fn with_stray_bits(part: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     assert_ne!(part.len() % 4, 0, "no bits are left over");
     let last = part.as_bytes()[part.len() - 1];
-    let index = ALPHABET
-        .iter()
-        .position(|byte| *byte == last)
-        .expect("base64url");
+    let index = ALPHABET.iter().position(|byte| *byte == last).expect("base64url");
     let stray = char::from(ALPHABET[index | 1]);
     format!("{}{stray}", &part[..part.len() - 1])
 }
@@ -590,9 +506,7 @@ async fn a_token_has_three_parts_in_canonical_base64url() {
         }
         let mut shouting = good.claims.clone();
         shouting["x"] = json!("???>>>~~~ÿÿÿ");
-        let standard = base64url(shouting.to_string())
-            .replace('-', "+")
-            .replace('_', "/");
+        let standard = base64url(shouting.to_string()).replace('-', "+").replace('_', "/");
         refused.push(good.sign_text(&format!("{header}.{standard}")));
         refused.push(good.sign_text(&format!("{}.{}", good.header, good.claims).replace(' ', "")));
         if door == Door::Exchange {
@@ -617,10 +531,7 @@ async fn a_member_that_is_there_twice_is_refused() {
         let (header, claims) = (good.header.to_string(), good.claims.to_string());
         let doubled = |object: &str, name: &str, value: &Value| {
             let member = format!("\"{name}\":{value}");
-            [
-                format!("{{{member},{}", &object[1..]),
-                format!("{},{member}}}", &object[..object.len() - 1]),
-            ]
+            [format!("{{{member},{}", &object[1..]), format!("{},{member}}}", &object[..object.len() - 1])]
         };
         for name in ["alg", "kid", "typ"] {
             for value in [good.header[name].clone(), json!("none"), json!(null)] {
@@ -631,21 +542,10 @@ async fn a_member_that_is_there_twice_is_refused() {
             }
         }
         for text in doubled(&header, "al\\u0067", &json!("none")) {
-            door.refuses(&app, "alg, escaped", &good.sign(text, &claims))
-                .await;
+            door.refuses(&app, "alg, escaped", &good.sign(text, &claims)).await;
         }
         let names: &[&str] = match door {
-            Door::Exchange => &[
-                "iss",
-                "aud",
-                "azp",
-                "sub",
-                "exp",
-                "iat",
-                "email",
-                "email_verified",
-                "name",
-            ],
+            Door::Exchange => &["iss", "aud", "azp", "sub", "exp", "iat", "email", "email_verified", "name"],
             Door::Bearer => &["iss", "aud", "sub", "exp", "iat", "jti", "ver"],
         };
         for name in names {
@@ -657,8 +557,7 @@ async fn a_member_that_is_there_twice_is_refused() {
             }
         }
         for text in doubled(&claims, "s\\u0075b", &json!("x")) {
-            door.refuses(&app, "sub, escaped", &good.sign(&header, text))
-                .await;
+            door.refuses(&app, "sub, escaped", &good.sign(&header, text)).await;
         }
     }
 }
@@ -676,10 +575,7 @@ async fn header_and_payload_are_json_objects() {
         };
         let claims_list = match door {
             Door::Exchange => list(&["iss", "aud", "azp", "sub", "exp", "iat"], &good.claims),
-            Door::Bearer => list(
-                &["iss", "aud", "sub", "iat", "exp", "jti", "ver"],
-                &good.claims,
-            ),
+            Door::Bearer => list(&["iss", "aud", "sub", "iat", "exp", "jti", "ver"], &good.claims),
         };
         let header_list = list(&["alg", "kid", "typ"], &good.header);
         let no_object: Vec<Vec<u8>> = [
@@ -718,28 +614,16 @@ async fn header_and_payload_are_json_objects() {
                 text.replace('"', "'").into(),
                 text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
                 [&text.as_bytes()[..text.len() - 1], b",\"x\":\"\xff\xfe\"}"].concat(),
-                [
-                    &text.as_bytes()[..text.len() - 1],
-                    b",\"x\":\"\xed\xa0\x80\"}",
-                ]
-                .concat(),
+                [&text.as_bytes()[..text.len() - 1], b",\"x\":\"\xed\xa0\x80\"}"].concat(),
                 [&text.as_bytes()[..text.len() - 1], b",\"x\":\"\n\"}"].concat(),
             ]
         };
-        let payloads = no_object
-            .clone()
-            .into_iter()
-            .chain(around(&claims))
-            .chain([claims_list.into()]);
+        let payloads = no_object.clone().into_iter().chain(around(&claims)).chain([claims_list.into()]);
         for payload in payloads {
             let what = format!("payload {}", String::from_utf8_lossy(&payload));
-            door.refuses(&app, &what, &good.sign(&header, payload))
-                .await;
+            door.refuses(&app, &what, &good.sign(&header, payload)).await;
         }
-        let headers = no_object
-            .into_iter()
-            .chain(around(&header))
-            .chain([header_list.into()]);
+        let headers = no_object.into_iter().chain(around(&header)).chain([header_list.into()]);
         for header in headers {
             let what = format!("header {}", String::from_utf8_lossy(&header));
             door.refuses(&app, &what, &good.sign(header, &claims)).await;
@@ -774,11 +658,7 @@ async fn nesting_is_no_way_to_exhaust_the_stack() {
                 for token in tokens {
                     // A member that nobody reads may be as deep as it likes.
                     let answer = door.send(&app, &token).await;
-                    assert!(
-                        matches!(answer.status, 200 | 401),
-                        "{door:?} {name}: {}",
-                        answer.text
-                    );
+                    assert!(matches!(answer.status, 200 | 401), "{door:?} {name}: {}", answer.text);
                     if answer.status == 401 {
                         door.check_refusal(name, &token, &answer);
                     }
@@ -806,16 +686,12 @@ async fn size_is_refused_before_it_costs_anything() {
         for token in [
             good.sign(good.header.to_string(), padded.to_string()),
             good.sign(padded_header.to_string(), good.claims.to_string()),
-            format!(
-                "{header}.{payload}.{}",
-                signature.repeat(60_000 / signature.len())
-            ),
+            format!("{header}.{payload}.{}", signature.repeat(60_000 / signature.len())),
             ".".repeat(60_000),
             "a.".repeat(30_000),
             "x".repeat(60_000),
         ] {
-            door.refuses(&app, &format!("{} bytes", token.len()), &token)
-                .await;
+            door.refuses(&app, &format!("{} bytes", token.len()), &token).await;
         }
     }
     let megabyte = "x".repeat(1 << 20);
@@ -858,10 +734,7 @@ async fn each_kind_of_token_opens_its_own_door_only() {
     let acme_id_token = acme.id_token(json!({}));
     let google_access_token = google.access_token(Person::default());
     let acme_access_token = acme.access_token(Person::default());
-    let github_token = app
-        .mock
-        .github()
-        .access_token(tokenbooth::mock::GithubUser::default());
+    let github_token = app.mock.github().access_token(tokenbooth::mock::GithubUser::default());
     let opaque = [
         google_access_token.as_str(),
         &acme_access_token,
@@ -896,11 +769,7 @@ async fn each_kind_of_token_opens_its_own_door_only() {
         answer.assert_problem(401, code);
         assert_no_echo(&what, token, &answer);
     }
-    for token in [&google_id_token, &acme_id_token]
-        .into_iter()
-        .map(String::as_str)
-        .chain(opaque)
-    {
+    for token in [&google_id_token, &acme_id_token].into_iter().map(String::as_str).chain(opaque) {
         Door::Bearer.refuses(&app, token, token).await;
     }
     silence.end();
@@ -919,25 +788,17 @@ async fn a_provider_that_copies_our_claims_does_not_become_us() {
         for alg in ["HS256", "RS256"] {
             let header = json!({ "alg": alg, "typ": "at+jwt", "kid": kid });
             let token = compact(header.to_string(), claims.to_string(), Signature::Key(&key));
-            Door::Bearer
-                .refuses(&app, &header.to_string(), &token)
-                .await;
+            Door::Bearer.refuses(&app, &header.to_string(), &token).await;
         }
     }
     // And what we sign is no ID token, whatever it says.
     let mut id_token = google.claims(json!({}));
-    for (kid, code) in [
-        (header["kid"].clone(), "invalid_token"),
-        (json!(key.kid()), "invalid_token"),
-    ] {
+    for (kid, code) in [(header["kid"].clone(), "invalid_token"), (json!(key.kid()), "invalid_token")] {
         id_token["jti"] = json!("x");
         for typ in ["JWT", "at+jwt"] {
             let header = json!({ "alg": "HS256", "typ": typ, "kid": kid });
-            let token = compact(
-                header.to_string(),
-                id_token.to_string(),
-                Signature::Hs256(SECRET.as_bytes()),
-            );
+            let token =
+                compact(header.to_string(), id_token.to_string(), Signature::Hs256(SECRET.as_bytes()));
             let answer = app.exchange_id_token(&token).await;
             answer.assert_problem(401, code);
         }
@@ -966,9 +827,7 @@ async fn our_token_says_that_it_is_an_access_token() {
     ];
     for typ in types {
         let token = good.with_header("typ", Some(typ.clone()));
-        Door::Bearer
-            .refuses(&app, &format!("typ {typ}"), &token)
-            .await;
+        Door::Bearer.refuses(&app, &format!("typ {typ}"), &token).await;
     }
     let token = good.with_header("typ", None);
     Door::Bearer.refuses(&app, "no typ", &token).await;
@@ -992,11 +851,8 @@ async fn what_else_a_provider_signs_for_us_is_no_id_token() {
     // OpenID Connect Back-Channel Logout 1.0 §2.4: our client id is its audience.
     let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
     let logout = acme.claims(json!({ "events": event, "jti": "1", "sid": "1" }));
-    for header in [
-        with_type(json!("logout+jwt")),
-        key.header(),
-        json!({ "alg": "RS256", "kid": key.kid() }),
-    ] {
+    for header in [with_type(json!("logout+jwt")), key.header(), json!({ "alg": "RS256", "kid": key.kid() })]
+    {
         let answer = send(header.clone(), logout.clone()).await;
         assert_eq!(answer.status, 401, "{header}: {}", answer.text);
         answer.assert_problem(401, "invalid_token");

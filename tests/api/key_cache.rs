@@ -21,22 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// An ID token signed by `key` under the key's own id, published or not.
 fn signed_by(issuer: &Issuer, key: &SigningKey) -> String {
     let claims = issuer.claims(json!({}));
-    compact(
-        key.header().to_string(),
-        claims.to_string(),
-        Signature::Key(key),
-    )
+    compact(key.header().to_string(), claims.to_string(), Signature::Key(key))
 }
 
 /// A token of Google's looks that names a key nobody has.
 fn with_unknown_kid(app: &TestApp, number: usize) -> String {
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": format!("made-up-{number}") });
     let claims = app.mock.google().claims(json!({}));
-    compact(
-        header.to_string(),
-        claims.to_string(),
-        Signature::Bytes(&[1; 256]),
-    )
+    compact(header.to_string(), claims.to_string(), Signature::Bytes(&[1; 256]))
 }
 
 /// Repeats until it answers something.
@@ -58,9 +50,7 @@ async fn acme(app: &TestApp, id_token: &str) -> Answer {
 /// With a cool-down and a time limit that a test can wait for.
 async fn start_quick(mock: MockProviders) -> TestApp {
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| {
-        sources
-            .with("jwks.cooldown", "100ms")
-            .with("http_client.timeout", "700ms")
+        sources.with("jwks.cooldown", "100ms").with("http_client.timeout", "700ms")
     })
     .await;
     app.warm().await;
@@ -127,10 +117,8 @@ async fn fifty_logins_at_a_cold_start_cause_one_fetch() {
 #[actix_web::test]
 async fn ten_thousand_made_up_key_ids_cause_one_fetch_per_cooldown_and_disturb_no_login() {
     let cooldown = Duration::from_secs(2);
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("jwks.cooldown", "2s")
-    })
-    .await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "2s")).await;
     app.warm().await.mock.forget_requests();
     let begin = Instant::now();
     let flood = stream::iter(0..10_000)
@@ -154,23 +142,14 @@ async fn ten_thousand_made_up_key_ids_cause_one_fetch_per_cooldown_and_disturb_n
     future::join(flood, logins).await;
     let cooldowns = begin.elapsed().as_secs() / cooldown.as_secs() + 1;
     let fetches = app.mock.requests(Endpoint::Jwks);
-    assert!(
-        fetches <= cooldowns,
-        "{fetches} fetches in {cooldowns} cool-downs"
-    );
-    assert_eq!(
-        app.mock.total_requests(),
-        fetches,
-        "and nothing but the key set"
-    );
+    assert!(fetches <= cooldowns, "{fetches} fetches in {cooldowns} cool-downs");
+    assert_eq!(app.mock.total_requests(), fetches, "and nothing but the key set");
 }
 
 #[actix_web::test]
 async fn within_the_cooldown_an_unknown_key_id_asks_nobody() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("jwks.cooldown", "10m")
-    })
-    .await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "10m")).await;
     app.warm().await.mock.forget_requests();
     let before = app.mock.google().id_token(json!({}));
     app.mock.google().keys().rotate().expect("a key");
@@ -178,9 +157,7 @@ async fn within_the_cooldown_an_unknown_key_id_asks_nobody() {
         let answer = app.exchange_id_token(&with_unknown_kid(&app, number)).await;
         answer.assert_problem(401, "invalid_token");
     }
-    let after = app
-        .exchange_id_token(&app.mock.google().id_token(json!({})))
-        .await;
+    let after = app.exchange_id_token(&app.mock.google().id_token(json!({}))).await;
     after.assert_problem(401, "invalid_token");
     app.exchange_id_token(&before).await.assert_signed_in();
     assert_eq!(app.mock.total_requests(), 0);
@@ -188,10 +165,8 @@ async fn within_the_cooldown_an_unknown_key_id_asks_nobody() {
 
 #[actix_web::test]
 async fn a_rotated_key_is_fetched_once_when_the_first_token_names_it() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("jwks.cooldown", "500ms")
-    })
-    .await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "500ms")).await;
     app.warm().await;
     let google = app.mock.google();
     let before = google.id_token(json!({}));
@@ -210,11 +185,7 @@ async fn a_rotated_key_is_fetched_once_when_the_first_token_names_it() {
     app.exchange_id_token(&before).await.assert_signed_in();
     app.exchange_id_token(&after).await.assert_signed_in();
     assert_eq!(app.mock.requests(Endpoint::Jwks), 1);
-    assert_eq!(
-        app.mock.total_requests(),
-        1,
-        "the discovery document is kept longer"
-    );
+    assert_eq!(app.mock.total_requests(), 1, "the discovery document is kept longer");
 
     // The cool-down is over: fifty logins with the next key wait for one fetch, and none is sent away.
     google.keys().rotate().expect("a key");
@@ -254,24 +225,14 @@ async fn keys_are_refreshed_before_their_max_age_ends() {
     let app = start_quick(mock).await;
     let begin = Instant::now();
     assert_eq!(app.mock.requests(Endpoint::Jwks), 1);
-    until("the refresh", async || {
-        (app.mock.requests(Endpoint::Jwks) == 2).then_some(())
-    })
-    .await;
+    until("the refresh", async || (app.mock.requests(Endpoint::Jwks) == 2).then_some(())).await;
     let after = begin.elapsed();
-    assert!(
-        Duration::from_secs(3) < after && after < Duration::from_secs(6),
-        "{after:?}"
-    );
+    assert!(Duration::from_secs(3) < after && after < Duration::from_secs(6), "{after:?}");
 }
 
 #[actix_web::test]
 async fn a_provider_that_forbids_caching_is_asked_once_a_second_at_most() {
-    for cache_control in [
-        "no-store",
-        "max-age=0",
-        "public, max-age=0, must-revalidate",
-    ] {
+    for cache_control in ["no-store", "max-age=0", "public, max-age=0, must-revalidate"] {
         let mock = mock().await;
         mock.google().keys().set_cache_control(Some(cache_control));
         let app = start_quick(mock).await;
@@ -291,18 +252,13 @@ async fn the_old_keys_are_kept_while_the_provider_fails_until_they_are_too_old()
     let mock = mock().await;
     mock.google().keys().set_max_age(1);
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| {
-        sources
-            .with("jwks.cooldown", "200ms")
-            .with("jwks.max_stale", "4s")
+        sources.with("jwks.cooldown", "200ms").with("jwks.max_stale", "4s")
     })
     .await;
     app.warm().await;
     app.mock.set_fault(Endpoint::Jwks, Fault::Status(500));
     let token = app.mock.google().id_token(json!({}));
-    until("a failed refresh", async || {
-        (app.mock.requests(Endpoint::Jwks) >= 3).then_some(())
-    })
-    .await;
+    until("a failed refresh", async || (app.mock.requests(Endpoint::Jwks) >= 3).then_some(())).await;
     app.exchange_id_token(&token).await.assert_signed_in();
     let gone = until("the end of the keys", async || {
         let answer = app.exchange_id_token(&token).await;
@@ -310,10 +266,7 @@ async fn the_old_keys_are_kept_while_the_provider_fails_until_they_are_too_old()
     })
     .await;
     gone.assert_provider_unavailable();
-    assert_eq!(
-        app.get("/readyz").await.json["keys"]["google"],
-        "unavailable"
-    );
+    assert_eq!(app.get("/readyz").await.json["keys"]["google"], "unavailable");
     app.mock.clear_faults();
     until("the provider's return", async || {
         (app.exchange_id_token(&token).await.status == 200).then_some(())
@@ -343,9 +296,7 @@ async fn whatever_the_key_endpoint_answers_the_old_keys_are_kept() {
         Fault::NotJson,
         Fault::Empty,
         Fault::CloseAtOnce,
-        Fault::RateLimited429 {
-            retry_after: Some(1),
-        },
+        Fault::RateLimited429 { retry_after: Some(1) },
     ];
     let mut number = 0;
     for fault in faults {
@@ -360,19 +311,8 @@ async fn whatever_the_key_endpoint_answers_the_old_keys_are_kept() {
     let sets = [
         ("none", Vec::new()),
         ("ten thousand", junk::many(10_000)),
-        (
-            "none of use",
-            vec![
-                junk::oct(),
-                junk::weak_rsa(),
-                junk::unknown_kind(),
-                junk::without_kid(&key),
-            ],
-        ),
-        (
-            "no objects",
-            vec![json!(null), json!(5), json!("key"), json!([])],
-        ),
+        ("none of use", vec![junk::oct(), junk::weak_rsa(), junk::unknown_kind(), junk::without_kid(&key)]),
+        ("no objects", vec![json!(null), json!(5), json!("key"), json!([])]),
     ];
     for (what, set) in sets {
         google.keys().publish_only(set);
@@ -380,10 +320,7 @@ async fn whatever_the_key_endpoint_answers_the_old_keys_are_kept() {
         let answer = app.exchange_id_token(&good).await;
         assert_eq!(answer.status, 200, "{what}: {}", answer.text);
     }
-    assert_eq!(
-        trap.accept().expect_err("no redirect is followed").kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(trap.accept().expect_err("no redirect is followed").kind(), ErrorKind::WouldBlock);
 
     // A thousand keys are many, and no attack.
     let mut many = junk::many(1000);
@@ -391,13 +328,8 @@ async fn whatever_the_key_endpoint_answers_the_old_keys_are_kept() {
     many.push(new.jwk());
     google.keys().publish_only(many);
     let token = signed_by(google, &new);
-    until("the good set", async || {
-        (app.exchange_id_token(&token).await.status == 200).then_some(())
-    })
-    .await;
-    app.exchange_id_token(&good)
-        .await
-        .assert_problem(401, "invalid_token");
+    until("the good set", async || (app.exchange_id_token(&token).await.status == 200).then_some(())).await;
+    app.exchange_id_token(&good).await.assert_problem(401, "invalid_token");
 }
 
 /// Asks for unknown keys until a fetch that began after this call has failed, in bounded time each.
@@ -457,9 +389,7 @@ async fn junk_in_a_key_set_is_passed_over() {
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
     app.warm().await;
     let google = app.mock.google();
-    app.exchange_id_token(&signed_by(google, &good))
-        .await
-        .assert_signed_in();
+    app.exchange_id_token(&signed_by(google, &good)).await.assert_signed_in();
     for key in &others {
         let answer = app.exchange_id_token(&signed_by(google, key)).await;
         answer.assert_problem(401, "invalid_token");
@@ -493,11 +423,7 @@ async fn junk_in_a_key_set_is_passed_over() {
             ] {
                 let token = compact(&header, &claims, signature);
                 let answer = app.exchange_id_token(&token).await;
-                assert_eq!(
-                    answer.status, 401,
-                    "{alg} {kid} {signature:?}: {}",
-                    answer.text
-                );
+                assert_eq!(answer.status, 401, "{alg} {kid} {signature:?}: {}", answer.text);
                 answer.assert_problem(401, "invalid_token");
             }
         }
@@ -512,31 +438,19 @@ async fn an_issuer_may_sign_with_an_elliptic_curve() {
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
     app.warm().await;
     let oidc = app.mock.oidc();
-    acme(&app, &oidc.id_token(json!({})))
-        .await
-        .assert_signed_in();
+    acme(&app, &oidc.id_token(json!({}))).await.assert_signed_in();
     let rsa = app.mock.oidc().keys().published();
     assert_eq!(rsa.len(), 2, "beside its RSA key");
     // Each key is good for its own algorithm only.
     let header = json!({ "alg": "RS256", "kid": key.kid(), "typ": "JWT" }).to_string();
-    let token = compact(
-        header,
-        oidc.claims(json!({})).to_string(),
-        Signature::Key(&key),
-    );
-    acme(&app, &token)
-        .await
-        .assert_problem(401, "invalid_token");
+    let token = compact(header, oidc.claims(json!({})).to_string(), Signature::Key(&key));
+    acme(&app, &token).await.assert_problem(401, "invalid_token");
 }
 
 /// Starts with a discovery document changed like this, and answers what a login at `provider` is told.
 async fn login_with_discovery(provider: &str, changes: Value) -> (TestApp, Answer) {
     let mock = mock().await;
-    let issuer = if provider == "google" {
-        mock.google()
-    } else {
-        mock.oidc()
-    };
+    let issuer = if provider == "google" { mock.google() } else { mock.oidc() };
     issuer.set_discovery(changes);
     let token = issuer.id_token(json!({}));
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| {
@@ -566,8 +480,7 @@ async fn keys_are_not_fetched_in_the_clear_from_another_machine() {
     ];
     for provider in ["google", "acme"] {
         for address in &addresses {
-            let (app, answer) =
-                login_with_discovery(provider, json!({ "jwks_uri": address })).await;
+            let (app, answer) = login_with_discovery(provider, json!({ "jwks_uri": address })).await;
             answer.assert_provider_unavailable();
             let (discovery, jwks) = if provider == "google" {
                 (Endpoint::Discovery, Endpoint::Jwks)
@@ -579,10 +492,7 @@ async fn keys_are_not_fetched_in_the_clear_from_another_machine() {
             assert_eq!(app.db.count("users"), 0);
         }
     }
-    assert_eq!(
-        trap.accept().expect_err("nobody asks there").kind(),
-        ErrorKind::WouldBlock
-    );
+    assert_eq!(trap.accept().expect_err("nobody asks there").kind(), ErrorKind::WouldBlock);
 }
 
 #[actix_web::test]

@@ -35,22 +35,9 @@ impl Tour {
         let mock = MockProviders::start().await.expect("the mock starts");
         let mut running = change(Tokenbooth::serving(&mock, database_url)).start();
         let url = running.url();
-        let secrets = [
-            SECRET,
-            github::CLIENT_SECRET,
-            DATABASE_PASSWORD,
-            "@example.com",
-            "%40example.com",
-        ];
+        let secrets = [SECRET, github::CLIENT_SECRET, DATABASE_PASSWORD, "@example.com", "%40example.com"];
         let secrets = secrets.map(str::to_owned).into();
-        Self {
-            running,
-            url,
-            http: client(),
-            mock,
-            secrets,
-            sent: Vec::new(),
-        }
+        Self { running, url, http: client(), mock, secrets, sent: Vec::new() }
     }
 
     /// A token that must not be seen again, as a whole or as the part that makes it one.
@@ -65,22 +52,12 @@ impl Tour {
         token
     }
 
-    async fn send(
-        &mut self,
-        method: &'static str,
-        route: &'static str,
-        request: RequestBuilder,
-    ) -> &Answer {
+    async fn send(&mut self, method: &'static str, route: &'static str, request: RequestBuilder) -> &Answer {
         let id = format!("tour-{}", self.sent.len());
         let request = request.header("x-request-id", &id);
         let answer = Answer::of(request.send().await.expect("an answer")).await;
         assert_eq!(answer.header("x-request-id"), id);
-        self.sent.push(Sent {
-            id,
-            method,
-            route,
-            answer,
-        });
+        self.sent.push(Sent { id, method, route, answer });
         &self.sent.last().expect("just sent").answer
     }
 
@@ -90,15 +67,9 @@ impl Tour {
                 self.secret(token);
             }
         }
-        let request = self
-            .http
-            .post(format!("{}/auth/{provider}", self.url))
-            .json(&body);
+        let request = self.http.post(format!("{}/auth/{provider}", self.url)).json(&body);
         let answer = self.send("POST", "/auth/{provider}", request).await;
-        let jwt = answer.json["access_token"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let jwt = answer.json["access_token"].as_str().unwrap_or_default().to_owned();
         if !jwt.is_empty() {
             self.secret(&jwt);
         }
@@ -106,17 +77,12 @@ impl Tour {
     }
 
     async fn me(&mut self, authorization: &str) {
-        let request = self
-            .http
-            .get(format!("{}/api/me", self.url))
-            .header("authorization", authorization);
+        let request = self.http.get(format!("{}/api/me", self.url)).header("authorization", authorization);
         self.send("GET", "/api/me", request).await;
     }
 
     async fn get(&mut self, route: &'static str, path: &str) {
-        let request = self
-            .http
-            .request(Method::GET, format!("{}{path}", self.url));
+        let request = self.http.request(Method::GET, format!("{}{path}", self.url));
         self.send("GET", route, request).await;
     }
 
@@ -124,97 +90,48 @@ impl Tour {
     async fn everything(&mut self) {
         let mock = self.mock.clone();
         let id_token = mock.google().id_token(json!({}));
-        let jwt = self
-            .exchange("google", json!({ "id_token": id_token, "nonce": "x" }))
-            .await;
+        let jwt = self.exchange("google", json!({ "id_token": id_token, "nonce": "x" })).await;
         assert_eq!(jwt, "", "a nonce was sent and none is in the token");
-        let jwt = self
-            .exchange("google", json!({ "id_token": id_token }))
+        let jwt = self.exchange("google", json!({ "id_token": id_token })).await;
+        self.exchange("google", json!({ "access_token": mock.google().access_token(Person::named("bob")) }))
             .await;
-        self.exchange(
-            "google",
-            json!({ "access_token": mock.google().access_token(Person::named("bob")) }),
-        )
-        .await;
-        self.exchange(
-            "github",
-            json!({ "access_token": mock.github().access_token(GithubUser::default()) }),
-        )
-        .await;
-        self.exchange(
-            "acme",
-            json!({ "id_token": mock.oidc().id_token(json!({})) }),
-        )
-        .await;
+        self.exchange("github", json!({ "access_token": mock.github().access_token(GithubUser::default()) }))
+            .await;
+        self.exchange("acme", json!({ "id_token": mock.oidc().id_token(json!({})) })).await;
         let answered: Vec<u16> = self.sent.iter().map(|sent| sent.answer.status).collect();
         assert_eq!(answered, [401, 200, 200, 200, 200]);
 
-        let foreign = mock
-            .google()
-            .id_token(json!({ "aud": "a\nERROR tokenbooth forged line\r\n", "azp": null }));
-        self.exchange("google", json!({ "id_token": foreign }))
-            .await;
+        let foreign =
+            mock.google().id_token(json!({ "aud": "a\nERROR tokenbooth forged line\r\n", "azp": null }));
+        self.exchange("google", json!({ "id_token": foreign })).await;
         self.exchange(
             "google",
             json!({ "id_token": mock.google().id_token(json!({ "iat": 1_000_000_000 })) }),
         )
         .await;
-        self.exchange("google", json!({ "id_token": format!("{id_token}x") }))
+        self.exchange("google", json!({ "id_token": format!("{id_token}x") })).await;
+        self.exchange("google", json!({ "access_token": "ya29.never-issued-to-anybody-at-all-0123456789" }))
             .await;
-        self.exchange(
-            "google",
-            json!({ "access_token": "ya29.never-issued-to-anybody-at-all-0123456789" }),
-        )
-        .await;
         self.exchange(
             "github",
             json!({ "access_token": mock.github().foreign_access_token(GithubUser::default()) }),
         )
         .await;
-        self.exchange(
-            "github",
-            json!({ "access_token": "ghp_personal0access0token0000000000000000" }),
-        )
-        .await;
-        self.exchange(
-            "acme",
-            json!({ "id_token": mock.google().id_token(json!({})) }),
-        )
-        .await;
-        self.exchange(
-            "google",
-            json!({ "id_token": id_token, "access_token": id_token }),
-        )
-        .await;
-        self.exchange("nobody", json!({ "id_token": id_token }))
-            .await;
+        self.exchange("github", json!({ "access_token": "ghp_personal0access0token0000000000000000" })).await;
+        self.exchange("acme", json!({ "id_token": mock.google().id_token(json!({})) })).await;
+        self.exchange("google", json!({ "id_token": id_token, "access_token": id_token })).await;
+        self.exchange("nobody", json!({ "id_token": id_token })).await;
         mock.set_fault(Endpoint::Tokeninfo, Fault::CloseAtOnce);
         mock.set_fault(Endpoint::GithubCheck, Fault::Status(500));
-        self.exchange(
-            "google",
-            json!({ "access_token": mock.google().access_token(Person::named("bob")) }),
-        )
-        .await;
-        self.exchange(
-            "github",
-            json!({ "access_token": mock.github().access_token(GithubUser::default()) }),
-        )
-        .await;
+        self.exchange("google", json!({ "access_token": mock.google().access_token(Person::named("bob")) }))
+            .await;
+        self.exchange("github", json!({ "access_token": mock.github().access_token(GithubUser::default()) }))
+            .await;
         mock.clear_faults();
-        let not_json = self
-            .http
-            .post(format!("{}/auth/google", self.url))
-            .header("content-type", "application/json");
-        self.send(
-            "POST",
-            "/auth/{provider}",
-            not_json.body(format!("{{\"id_token\": {id_token}")),
-        )
-        .await;
-        let form = self
-            .http
-            .post(format!("{}/auth/google", self.url))
-            .form(&[("credential", &id_token)]);
+        let not_json =
+            self.http.post(format!("{}/auth/google", self.url)).header("content-type", "application/json");
+        self.send("POST", "/auth/{provider}", not_json.body(format!("{{\"id_token\": {id_token}"))).await;
+        let form = self.http.post(format!("{}/auth/google", self.url)).form(&[("credential", &id_token)]);
         self.send("POST", "/auth/{provider}", form).await;
 
         self.everything_but_exchanges(&jwt, &id_token).await;
@@ -227,18 +144,11 @@ impl Tour {
         self.me(&format!("Basic {jwt}")).await;
         // Where people paste tokens.
         self.get("none", &format!("/{jwt}")).await;
-        self.get("/auth/{provider}", &format!("/auth/{id_token}"))
-            .await;
-        let pasted = self
-            .http
-            .post(format!("{}/auth/{id_token}?access_token={jwt}", self.url))
-            .json(&json!({}));
+        self.get("/auth/{provider}", &format!("/auth/{id_token}")).await;
+        let pasted =
+            self.http.post(format!("{}/auth/{id_token}?access_token={jwt}", self.url)).json(&json!({}));
         self.send("POST", "/auth/{provider}", pasted).await;
-        self.get(
-            "/api/me",
-            &format!("/api/me?access_token={jwt}&email=alice@example.com"),
-        )
-        .await;
+        self.get("/api/me", &format!("/api/me?access_token={jwt}&email=alice@example.com")).await;
         self.get("/docs/{file:.*}", &format!("/docs/{jwt}")).await;
         self.get("/readyz", "/readyz").await;
         self.get("/metrics", "/metrics").await;
@@ -262,17 +172,12 @@ impl Tour {
         lines: &'a [String],
         shows_id: impl Fn(&str, &str) -> bool,
     ) -> Vec<(&Sent, &'a str)> {
-        let access: Vec<&String> = lines
-            .iter()
-            .filter(|line| line.contains("tokenbooth::access"))
-            .collect();
+        let access: Vec<&String> = lines.iter().filter(|line| line.contains("tokenbooth::access")).collect();
         assert_eq!(access.len(), self.sent.len(), "one line per request");
         let mut pairs = Vec::new();
         for sent in &self.sent {
             let mut found = access.iter().filter(|line| shows_id(line, &sent.id));
-            let line = found
-                .next()
-                .unwrap_or_else(|| panic!("no line about {}", sent.id));
+            let line = found.next().unwrap_or_else(|| panic!("no line about {}", sent.id));
             assert!(found.next().is_none(), "two lines about {}", sent.id);
             pairs.push((sent, line.as_str()));
         }
@@ -281,14 +186,11 @@ impl Tour {
 }
 
 fn assert_text_lines(tour: &Tour, lines: &[String]) {
-    for (sent, line) in tour.access_lines(lines, |line, id| {
-        line.split(' ')
-            .any(|word| word == format!("request_id={id}"))
-    }) {
-        let expected = format!(
-            "method={} route={} status={} ms=",
-            sent.method, sent.route, sent.answer.status
-        );
+    for (sent, line) in
+        tour.access_lines(lines, |line, id| line.split(' ').any(|word| word == format!("request_id={id}")))
+    {
+        let expected =
+            format!("method={} route={} status={} ms=", sent.method, sent.route, sent.answer.status);
         assert!(line.contains(&expected), "expected {expected} in {line}");
         assert!(line.contains(" peer=127.0.0.1 "), "{line}");
         if let Some(code) = sent.answer.json["code"].as_str() {
@@ -312,28 +214,17 @@ async fn the_text_log_at_its_loudest_gives_nothing_away_with_postgres_up_and_dow
     let Some(mut cluster) = Cluster::start_own() else {
         return;
     };
-    let database_url = cluster
-        .url()
-        .replace("tokenbooth@", &format!("tokenbooth:{DATABASE_PASSWORD}@"));
+    let database_url = cluster.url().replace("tokenbooth@", &format!("tokenbooth:{DATABASE_PASSWORD}@"));
     assert!(database_url.contains(DATABASE_PASSWORD));
     let mut tour = Tour::begin(&database_url, |command| {
-        command
-            .env("RUST_LOG", "trace")
-            .set("log.level", "trace")
-            .set("database.timeout", "1s")
+        command.env("RUST_LOG", "trace").set("log.level", "trace").set("database.timeout", "1s")
     })
     .await;
     tour.everything().await;
     cluster.stop();
     let id_token = tour.mock.google().id_token(json!({}));
-    let jwt = tour
-        .secrets
-        .iter()
-        .find(|secret| secret.matches('.').count() == 2)
-        .cloned()
-        .expect("a token");
-    tour.exchange("google", json!({ "id_token": id_token }))
-        .await;
+    let jwt = tour.secrets.iter().find(|secret| secret.matches('.').count() == 2).cloned().expect("a token");
+    tour.exchange("google", json!({ "id_token": id_token })).await;
     assert_eq!(tour.sent.last().expect("sent").answer.status, 503);
     tour.me(&format!("Bearer {jwt}")).await;
     tour.get("/readyz", "/readyz").await;
@@ -344,60 +235,34 @@ async fn the_text_log_at_its_loudest_gives_nothing_away_with_postgres_up_and_dow
         let line = lines.iter().find(|line| line.contains(&address));
         assert_eq!(line, None, "the log shows the database's address");
     }
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.contains(" code=database_unavailable reason=")),
-        "{lines:#?}"
-    );
+    assert!(lines.iter().any(|line| line.contains(" code=database_unavailable reason=")), "{lines:#?}");
 }
 
 #[actix_web::test]
 async fn the_json_log_has_an_object_a_line_and_gives_nothing_away() {
     let db = TestDatabase::sqlite();
-    let mut tour = Tour::begin(&db.url, |command| {
-        command.set("log.format", "json").env("RUST_LOG", "trace")
-    })
-    .await;
+    let mut tour =
+        Tour::begin(&db.url, |command| command.set("log.format", "json").env("RUST_LOG", "trace")).await;
     tour.everything().await;
     let lines = tour.end();
     for line in &lines {
-        let json: Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         for member in ["time", "level", "target", "message"] {
             assert!(json[member].is_string(), "no {member} in {line}");
         }
     }
-    for (sent, line) in tour.access_lines(&lines, |line, id| {
-        line.contains(&format!("\"request_id\":\"{id}\""))
-    }) {
+    for (sent, line) in
+        tour.access_lines(&lines, |line, id| line.contains(&format!("\"request_id\":\"{id}\"")))
+    {
         let json: Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(
-            (
-                &json["method"],
-                &json["route"],
-                &json["status"],
-                &json["code"]
-            ),
-            (
-                &json!(sent.method),
-                &json!(sent.route),
-                &json!(sent.answer.status),
-                &sent.answer.json["code"]
-            ),
+            (&json["method"], &json["route"], &json["status"], &json["code"]),
+            (&json!(sent.method), &json!(sent.route), &json!(sent.answer.status), &sent.answer.json["code"]),
             "{line}"
         );
         assert!(json["ms"].is_number(), "{line}");
-        assert_eq!(
-            json["reason"].is_string(),
-            json["code"].is_string(),
-            "{line}"
-        );
-        let level = if sent.answer.status >= 500 {
-            "warn"
-        } else {
-            "info"
-        };
+        assert_eq!(json["reason"].is_string(), json["code"].is_string(), "{line}");
+        let level = if sent.answer.status >= 500 { "warn" } else { "info" };
         assert_eq!(json["level"], level, "{line}");
     }
 }
@@ -406,33 +271,18 @@ async fn the_json_log_has_an_object_a_line_and_gives_nothing_away() {
 async fn bearer_routes_tell_the_log_what_they_do_not_tell_the_client() {
     let db = TestDatabase::sqlite();
     let mut tour = Tour::begin(&db.url, |command| command).await;
-    let jwt = tour
-        .exchange(
-            "google",
-            json!({ "id_token": tour.mock.google().id_token(json!({})) }),
-        )
-        .await;
+    let jwt = tour.exchange("google", json!({ "id_token": tour.mock.google().id_token(json!({})) })).await;
     db.execute("UPDATE users SET disabled = TRUE");
     tour.me(&format!("Bearer {jwt}")).await;
     db.execute("UPDATE users SET disabled = FALSE, token_version = 7");
     tour.me(&format!("Bearer {jwt}")).await;
     db.execute("DELETE FROM users");
     tour.me(&format!("Bearer {jwt}")).await;
-    let told: Vec<&Value> = tour.sent[1..]
-        .iter()
-        .map(|sent| &sent.answer.json)
-        .collect();
+    let told: Vec<&Value> = tour.sent[1..].iter().map(|sent| &sent.answer.json).collect();
     assert!(told[0] == told[1] && told[1] == told[2], "{told:?}");
     let lines = tour.end().join("\n");
-    for reason in [
-        "the user is disabled",
-        "the user's tokens were revoked",
-        "its user was deleted",
-    ] {
-        assert!(
-            lines.contains(&format!(" code=invalid_token reason=\"{reason}\"")),
-            "{reason} in {lines}"
-        );
+    for reason in ["the user is disabled", "the user's tokens were revoked", "its user was deleted"] {
+        assert!(lines.contains(&format!(" code=invalid_token reason=\"{reason}\"")), "{reason} in {lines}");
     }
 }
 
@@ -441,43 +291,21 @@ async fn a_request_id_that_is_not_harmless_is_replaced() {
     let db = TestDatabase::sqlite();
     let mut tour = Tour::begin(&db.url, |command| command).await;
     let too_long = "x".repeat(129);
-    let hostile = [
-        "a b",
-        "a\"b",
-        "a=b\tERROR forged",
-        "a;b",
-        "<script>",
-        &too_long,
-        "ümlaut",
-    ];
+    let hostile = ["a b", "a\"b", "a=b\tERROR forged", "a;b", "<script>", &too_long, "ümlaut"];
     for id in hostile {
-        let request = tour
-            .http
-            .get(format!("{}/healthz", tour.url))
-            .header("x-request-id", id.as_bytes());
+        let request = tour.http.get(format!("{}/healthz", tour.url)).header("x-request-id", id.as_bytes());
         let answer = Answer::of(request.send().await.expect("an answer")).await;
         let given = answer.header("x-request-id");
-        assert!(
-            given.len() == 32 && given.chars().all(|c| c.is_ascii_hexdigit()),
-            "{id} became {given}"
-        );
+        assert!(given.len() == 32 && given.chars().all(|c| c.is_ascii_hexdigit()), "{id} became {given}");
     }
     for id in ["x".repeat(128), "A-z.0_9".to_owned()] {
-        let request = tour
-            .http
-            .get(format!("{}/healthz", tour.url))
-            .header("x-request-id", &id);
-        assert_eq!(
-            Answer::of(request.send().await.expect("an answer"))
-                .await
-                .header("x-request-id"),
-            id
-        );
+        let request = tour.http.get(format!("{}/healthz", tour.url)).header("x-request-id", &id);
+        assert_eq!(Answer::of(request.send().await.expect("an answer")).await.header("x-request-id"), id);
     }
     let lines = tour.end();
-    let shown = lines.iter().find(|line| {
-        line.contains("forged") || line.contains("script") || line.contains(&too_long)
-    });
+    let shown = lines
+        .iter()
+        .find(|line| line.contains("forged") || line.contains("script") || line.contains(&too_long));
     assert_eq!(shown, None);
 }
 
@@ -487,14 +315,8 @@ fn a_service_that_does_not_start_gives_nothing_away_either() {
         ("token.secret", "hunter2"),
         ("token", "hunter2"),
         ("providers.github.client_secret", "hunter2"),
-        (
-            "database.url",
-            "postgres://alice:hunter2@127.0.0.1:1/accounts",
-        ),
-        (
-            "database.url",
-            "postgres://alice:hunter2@no-such-host.invalid/accounts",
-        ),
+        ("database.url", "postgres://alice:hunter2@127.0.0.1:1/accounts"),
+        ("database.url", "postgres://alice:hunter2@no-such-host.invalid/accounts"),
         ("database.url", "mysql://alice:hunter2@127.0.0.1/accounts"),
         ("server.port", "hunter2"),
         ("server.hunter3", "hunter2"),
@@ -506,13 +328,9 @@ fn a_service_that_does_not_start_gives_nothing_away_either() {
                 .set(key, value)
                 .output();
             assert_eq!(output.status.code(), Some(1), "{command} {key}");
-            let said =
-                String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             for secret in ["hunter2", "alice", "127.0.0.1:1", "no-such-host"] {
-                assert!(
-                    !said.contains(secret),
-                    "{command} with {key} shows {secret}:\n{said}"
-                );
+                assert!(!said.contains(secret), "{command} with {key} shows {secret}:\n{said}");
             }
         }
     }

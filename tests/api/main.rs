@@ -3,11 +3,7 @@
 //! One file per endpoint family, named like the files of `src/http` and `src/provider`. A test's name is the sentence
 //! it proves; it starts from a valid default and changes one thing.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 #[path = "../support/databases.rs"]
 #[macro_use]

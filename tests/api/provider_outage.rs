@@ -28,9 +28,7 @@ struct Trap {
 impl Trap {
     fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener that does not wait");
+        listener.set_nonblocking(true).expect("a listener that does not wait");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         Self { listener, url }
     }
@@ -60,9 +58,7 @@ fn faults(trap: &Trap) -> Vec<Fault> {
         Fault::Empty,
         Fault::CloseAtOnce,
         Fault::RateLimited403,
-        Fault::RateLimited429 {
-            retry_after: Some(7),
-        },
+        Fault::RateLimited429 { retry_after: Some(7) },
         Fault::RateLimited429 { retry_after: None },
         Fault::LockedOut,
     ]
@@ -70,10 +66,7 @@ fn faults(trap: &Trap) -> Vec<Fault> {
 
 async fn start(mock: MockProviders) -> TestApp {
     TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| {
-        sources
-            .with("http_client.timeout", "1s")
-            .with("jwks.cooldown", "1s")
-            .with("server.workers", "1")
+        sources.with("http_client.timeout", "1s").with("jwks.cooldown", "1s").with("server.workers", "1")
     })
     .await
 }
@@ -86,18 +79,11 @@ async fn mock() -> MockProviders {
 async fn exchange_by(app: &TestApp, endpoint: Endpoint) -> Answer {
     match endpoint {
         Endpoint::Discovery | Endpoint::Jwks => {
-            app.exchange_id_token(&app.mock.google().id_token(json!({})))
-                .await
+            app.exchange_id_token(&app.mock.google().id_token(json!({}))).await
         }
-        Endpoint::Tokeninfo | Endpoint::Userinfo => {
-            app.exchange_google_access_token(Person::default()).await
-        }
+        Endpoint::Tokeninfo | Endpoint::Userinfo => app.exchange_google_access_token(Person::default()).await,
         Endpoint::OidcDiscovery | Endpoint::OidcJwks | Endpoint::OidcUserinfo => {
-            app.exchange(
-                "acme",
-                &json!({ "id_token": app.mock.oidc().id_token(json!({})) }),
-            )
-            .await
+            app.exchange("acme", &json!({ "id_token": app.mock.oidc().id_token(json!({})) })).await
         }
         Endpoint::GithubCheck | Endpoint::GithubUser | Endpoint::GithubEmails => {
             app.exchange_github(GithubUser::default()).await
@@ -111,12 +97,7 @@ async fn assert_unavailable(app: &TestApp, endpoint: Endpoint, fault: &Fault) {
     let start = Instant::now();
     let answer = exchange_by(app, endpoint).await;
     let took = start.elapsed();
-    assert!(
-        matches!(answer.status, 502..=504),
-        "{what}: {} {}",
-        answer.status,
-        answer.text
-    );
+    assert!(matches!(answer.status, 502..=504), "{what}: {} {}", answer.status, answer.text);
     answer.assert_provider_unavailable();
     assert!(took < TIMEOUT + MARGIN, "{what}: {took:?}");
     match fault {
@@ -127,10 +108,7 @@ async fn assert_unavailable(app: &TestApp, endpoint: Endpoint, fault: &Fault) {
             if let Some(seconds) = retry_after
                 && !matches!(
                     endpoint,
-                    Endpoint::Discovery
-                        | Endpoint::Jwks
-                        | Endpoint::OidcDiscovery
-                        | Endpoint::OidcJwks
+                    Endpoint::Discovery | Endpoint::Jwks | Endpoint::OidcDiscovery | Endpoint::OidcJwks
                 )
             {
                 assert_eq!(answer.header("retry-after"), seconds.to_string(), "{what}");
@@ -138,24 +116,13 @@ async fn assert_unavailable(app: &TestApp, endpoint: Endpoint, fault: &Fault) {
         }
         // GitHub says so with 403 as well; elsewhere that is an answer nobody documented.
         Fault::RateLimited403 | Fault::LockedOut => {
-            let github = matches!(
-                endpoint,
-                Endpoint::GithubCheck | Endpoint::GithubUser | Endpoint::GithubEmails
-            );
-            assert_eq!(
-                answer.status,
-                if github { 503 } else { 502 },
-                "{what}: {}",
-                answer.text
-            );
+            let github =
+                matches!(endpoint, Endpoint::GithubCheck | Endpoint::GithubUser | Endpoint::GithubEmails);
+            assert_eq!(answer.status, if github { 503 } else { 502 }, "{what}: {}", answer.text);
         }
         _ => assert_eq!(answer.status, 502, "{what}: {}", answer.text),
     }
-    assert!(
-        !answer.text.contains(app.mock.base_url()),
-        "{what}: the answer shows a URL: {}",
-        answer.text
-    );
+    assert!(!answer.text.contains(app.mock.base_url()), "{what}: the answer shows a URL: {}", answer.text);
 }
 
 #[actix_web::test]
@@ -174,16 +141,9 @@ async fn every_fault_of_an_endpoint_asked_at_each_login_is_an_outage_and_no_logi
             ] {
                 app.mock.set_fault(endpoint, fault.clone());
                 assert_unavailable(&app, endpoint, &fault).await;
-                assert!(
-                    app.mock.requests(endpoint) > 0,
-                    "{endpoint:?} was not asked"
-                );
+                assert!(app.mock.requests(endpoint) > 0, "{endpoint:?} was not asked");
                 app.mock.clear_faults();
-                assert_eq!(
-                    app.db.count("users"),
-                    0,
-                    "{endpoint:?} {fault:?} let somebody in"
-                );
+                assert_eq!(app.db.count("users"), 0, "{endpoint:?} {fault:?} let somebody in");
             }
             // And nothing of it stays.
             for endpoint in [Endpoint::Tokeninfo, Endpoint::GithubCheck] {
@@ -197,14 +157,9 @@ async fn every_fault_of_an_endpoint_asked_at_each_login_is_an_outage_and_no_logi
 #[actix_web::test]
 async fn every_fault_of_the_first_key_fetch_is_an_outage_and_heals_by_itself() {
     let trap = Trap::new();
-    let places = [
-        [Endpoint::Discovery, Endpoint::OidcDiscovery],
-        [Endpoint::Jwks, Endpoint::OidcJwks],
-    ];
-    let cases: Vec<_> = faults(&trap)
-        .into_iter()
-        .flat_map(|fault| places.map(|place| (place, fault.clone())))
-        .collect();
+    let places = [[Endpoint::Discovery, Endpoint::OidcDiscovery], [Endpoint::Jwks, Endpoint::OidcJwks]];
+    let cases: Vec<_> =
+        faults(&trap).into_iter().flat_map(|fault| places.map(|place| (place, fault.clone()))).collect();
     stream::iter(cases)
         .for_each_concurrent(SIDE_BY_SIDE, async |(place, fault)| {
             let mock = mock().await;
@@ -215,9 +170,7 @@ async fn every_fault_of_the_first_key_fetch_is_an_outage_and_heals_by_itself() {
             join_all(place.map(|endpoint| assert_unavailable(&app, endpoint, &fault))).await;
             assert_eq!(app.db.count("users"), 0);
             // GitHub needs no keys, and a replica without Google's is of use all the same.
-            app.exchange_github(GithubUser::default())
-                .await
-                .assert_signed_in();
+            app.exchange_github(GithubUser::default()).await.assert_signed_in();
             let ready = app.warm().await.get("/readyz").await;
             assert_eq!(
                 (ready.status, ready.json["keys"]["google"].as_str()),
@@ -243,11 +196,7 @@ async fn heals(app: &TestApp, endpoint: Endpoint, fault: &Fault) {
             return;
         }
         answer.assert_provider_unavailable();
-        assert!(
-            Instant::now() < deadline,
-            "{endpoint:?} {fault:?} does not heal: {}",
-            answer.text
-        );
+        assert!(Instant::now() < deadline, "{endpoint:?} {fault:?} does not heal: {}", answer.text);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -259,9 +208,7 @@ async fn an_endpoint_that_is_not_needed_may_fail_as_it_likes() {
     app.warm().await;
     for fault in faults(&trap) {
         app.mock.set_fault(Endpoint::OidcUserinfo, fault);
-        exchange_by(&app, Endpoint::OidcUserinfo)
-            .await
-            .assert_signed_in();
+        exchange_by(&app, Endpoint::OidcUserinfo).await.assert_signed_in();
     }
     assert_eq!(app.mock.requests(Endpoint::OidcUserinfo), 0);
 }
@@ -279,9 +226,7 @@ async fn with_keys_in_hand_id_tokens_work_while_the_whole_provider_is_down() {
         for name in ["alice", "bob", "carol"] {
             app.sign_in(Person::named(name)).await;
             let token = app.mock.oidc().id_token(Person::named(name).claims());
-            app.exchange("acme", &json!({ "id_token": token }))
-                .await
-                .assert_signed_in();
+            app.exchange("acme", &json!({ "id_token": token })).await.assert_signed_in();
         }
         assert_eq!(app.mock.total_requests(), 0);
         assert!(start.elapsed() < MARGIN);
@@ -316,39 +261,21 @@ async fn one_provider_that_hangs_does_not_hold_up_the_others() {
 
 #[actix_web::test]
 async fn nobody_listening_is_an_outage_too() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .expect("a free port")
-        .local_addr()
-        .expect("an address");
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
     let url = |path: &str| format!("http://{closed}{path}");
     let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
         sources
-            .with(
-                "providers.google.discovery_url",
-                url("/.well-known/openid-configuration"),
-            )
+            .with("providers.google.discovery_url", url("/.well-known/openid-configuration"))
             .with("providers.google.tokeninfo_url", url("/tokeninfo"))
             .with("providers.github.api_url", url(""))
-            .with(
-                "providers.acme.discovery_url",
-                url("/.well-known/openid-configuration"),
-            )
+            .with("providers.acme.discovery_url", url("/.well-known/openid-configuration"))
     })
     .await;
-    for endpoint in [
-        Endpoint::Jwks,
-        Endpoint::Tokeninfo,
-        Endpoint::OidcJwks,
-        Endpoint::GithubCheck,
-    ] {
+    for endpoint in [Endpoint::Jwks, Endpoint::Tokeninfo, Endpoint::OidcJwks, Endpoint::GithubCheck] {
         let answer = exchange_by(&app, endpoint).await;
         assert_eq!(answer.status, 503, "{endpoint:?}: {}", answer.text);
         answer.assert_provider_unavailable();
-        assert!(
-            !answer.text.contains(&closed.port().to_string()),
-            "{}",
-            answer.text
-        );
+        assert!(!answer.text.contains(&closed.port().to_string()), "{}", answer.text);
     }
 }
 
@@ -357,12 +284,7 @@ async fn a_proof_of_many_requests_ends_within_one_time_limit() {
     let app = start(mock().await).await;
     app.warm().await;
     // Each of them in time, together too late.
-    for endpoint in [
-        Endpoint::Tokeninfo,
-        Endpoint::Userinfo,
-        Endpoint::GithubCheck,
-        Endpoint::GithubUser,
-    ] {
+    for endpoint in [Endpoint::Tokeninfo, Endpoint::Userinfo, Endpoint::GithubCheck, Endpoint::GithubUser] {
         app.mock.set_fault(endpoint, Fault::Slow(TIMEOUT * 4 / 5));
     }
     for endpoint in [Endpoint::Userinfo, Endpoint::GithubUser] {
@@ -374,9 +296,6 @@ async fn a_proof_of_many_requests_ends_within_one_time_limit() {
     }
     // Slow and yet in time is no trouble.
     app.mock.clear_faults();
-    app.mock
-        .set_fault(Endpoint::Tokeninfo, Fault::Slow(TIMEOUT / 10));
-    exchange_by(&app, Endpoint::Tokeninfo)
-        .await
-        .assert_signed_in();
+    app.mock.set_fault(Endpoint::Tokeninfo, Fault::Slow(TIMEOUT / 10));
+    exchange_by(&app, Endpoint::Tokeninfo).await.assert_signed_in();
 }

@@ -41,10 +41,7 @@ impl Line {
             if line.is_empty() {
                 break;
             } else if let Some(rest) = line.strip_prefix("http/1.1 ") {
-                status = rest
-                    .split(' ')
-                    .next()
-                    .and_then(|status| status.parse().ok());
+                status = rest.split(' ').next().and_then(|status| status.parse().ok());
             } else if let Some(rest) = line.strip_prefix("content-length: ") {
                 length = rest.parse().ok();
             } else if line == "connection: close" {
@@ -57,11 +54,7 @@ impl Line {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply {
-            status,
-            closes,
-            body,
-        })
+        Ok(Reply { status, closes, body })
     }
 }
 
@@ -87,12 +80,7 @@ struct Seen {
 }
 
 /// Sends the same request again and again until the service takes no connection any more.
-fn client(
-    address: String,
-    request: String,
-    keeps_alive: bool,
-    deadline: Instant,
-) -> JoinHandle<Seen> {
+fn client(address: String, request: String, keeps_alive: bool, deadline: Instant) -> JoinHandle<Seen> {
     std::thread::spawn(move || {
         let mut seen = Seen::default();
         while Instant::now() < deadline {
@@ -102,11 +90,7 @@ fn client(
             };
             loop {
                 match line.ask(&request) {
-                    Ok(Reply {
-                        status: 200,
-                        closes,
-                        ..
-                    }) => {
+                    Ok(Reply { status: 200, closes, .. }) => {
                         seen.answered += 1;
                         if closes || !keeps_alive {
                             break;
@@ -202,13 +186,8 @@ fn sigterm_ends_an_idle_service_quickly() {
 fn a_kept_connection_without_a_request_does_not_hold_up_the_end_for_its_keep_alive_time() {
     let mut running = idle();
     let mut line = Line::open(&address(&mut running)).expect("a connection");
-    let reply = line
-        .ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-        .expect("an answer");
-    assert!(
-        !reply.closes,
-        "a connection is kept as long as nobody stops"
-    );
+    let reply = line.ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").expect("an answer");
+    assert!(!reply.closes, "a connection is kept as long as nobody stops");
     let start = Instant::now();
     running.signal("TERM");
     assert_eq!(running.wait().code(), Some(0));
@@ -241,19 +220,13 @@ fn a_request_that_never_ends_is_not_waited_for_longer_than_shutdown_timeout() {
     let mut running = service().set("server.shutdown_timeout", "3s").start();
     let mut line = Line::open(&address(&mut running)).expect("a connection");
     let request = post("google", &json!({ "id_token": "x" }));
-    line.0
-        .get_mut()
-        .write_all(&request.as_bytes()[..request.len() - 5])
-        .expect("sent");
+    line.0.get_mut().write_all(&request.as_bytes()[..request.len() - 5]).expect("sent");
     std::thread::sleep(Duration::from_millis(200));
     let start = Instant::now();
     running.signal("TERM");
     assert_eq!(running.wait().code(), Some(0));
     let took = start.elapsed();
-    assert!(
-        (Duration::from_secs(2)..Duration::from_secs(5)).contains(&took),
-        "{took:?}"
-    );
+    assert!((Duration::from_secs(2)..Duration::from_secs(5)).contains(&took), "{took:?}");
 }
 
 #[test]
@@ -262,22 +235,14 @@ fn a_stopping_service_says_so_and_lets_no_new_client_in_in_the_end() {
     let address = address(&mut running);
     // A connection that was kept: without it an idle service is gone before anybody can ask.
     let mut kept = Line::open(&address).expect("a connection");
-    kept.ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-        .expect("an answer");
+    kept.ask("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n").expect("an answer");
     running.signal("TERM");
     running.wait_for("stopping: waiting for the requests in flight");
-    let reply = kept
-        .ask("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n")
-        .expect("an answer");
-    assert_eq!(
-        (reply.status, reply.closes, &reply.body["status"]),
-        (503, true, &json!("stopping"))
-    );
+    let reply = kept.ask("GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").expect("an answer");
+    assert_eq!((reply.status, reply.closes, &reply.body["status"]), (503, true, &json!("stopping")));
     assert_eq!(running.wait().code(), Some(0));
     assert_eq!(
-        TcpStream::connect(&address)
-            .expect_err("nobody listens")
-            .kind(),
+        TcpStream::connect(&address).expect_err("nobody listens").kind(),
         io::ErrorKind::ConnectionRefused
     );
 }

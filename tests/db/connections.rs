@@ -27,17 +27,11 @@ struct Line {
 }
 
 fn number(conn: &mut DbConn, sql: &str) -> i64 {
-    diesel::sql_query(sql)
-        .get_result::<Number>(conn)
-        .expect("a number")
-        .number
+    diesel::sql_query(sql).get_result::<Number>(conn).expect("a number").number
 }
 
 fn line(conn: &mut DbConn, sql: &str) -> String {
-    diesel::sql_query(sql)
-        .get_result::<Line>(conn)
-        .expect("a text")
-        .text
+    diesel::sql_query(sql).get_result::<Line>(conn).expect("a text").text
 }
 
 #[test]
@@ -58,10 +52,7 @@ fn an_address_is_one_of_two_forms() {
         ("sqlite://", DatabaseUrlError::InMemory),
         ("sqlite:", DatabaseUrlError::InMemory),
         ("sqlite://users.db?mode=ro", DatabaseUrlError::Parameters),
-        (
-            "sqlite://file:users?mode=memory&cache=shared",
-            DatabaseUrlError::Parameters,
-        ),
+        ("sqlite://file:users?mode=memory&cache=shared", DatabaseUrlError::Parameters),
         ("sqlite:users.db", DatabaseUrlError::Scheme),
         ("users.db", DatabaseUrlError::Scheme),
         ("/var/lib/users.db", DatabaseUrlError::Scheme),
@@ -76,10 +67,7 @@ fn an_address_is_one_of_two_forms() {
         let error = DatabaseUrl::parse(bad).expect_err(bad);
         assert_eq!(error, expected, "{bad}");
         let text = error.to_string();
-        assert!(
-            text.contains("sqlite://") && text.contains("postgres://"),
-            "{bad}: {text}"
-        );
+        assert!(text.contains("sqlite://") && text.contains("postgres://"), "{bad}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
     let error = DatabaseUrl::parse("postgres://user:hunter2#@host:port/name").expect_err("no port");
@@ -92,8 +80,7 @@ fn an_address_is_one_of_two_forms() {
 
 #[test]
 fn an_address_is_not_shown() {
-    let url =
-        DatabaseUrl::parse("postgres://admin:hunter2@db.mail.com/customers").expect("a good URL");
+    let url = DatabaseUrl::parse("postgres://admin:hunter2@db.mail.com/customers").expect("a good URL");
     assert_eq!(format!("{url:?}"), "DatabaseUrl(PostgreSQL, ..)");
     let url = DatabaseUrl::parse("sqlite://secret-place.db").expect("a good URL");
     assert_eq!(format!("{url:?}"), "DatabaseUrl(SQLite, ..)");
@@ -101,11 +88,8 @@ fn an_address_is_not_shown() {
 
 #[test]
 fn a_refused_connection_gives_the_drivers_reason_and_not_the_address() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .expect("a free port")
-        .local_addr()
-        .expect("an address")
-        .port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
     for address in [
         format!("postgres://admin:hunter2@127.0.0.1:{port}/customers"),
         format!("postgres://admin:hunter2@localhost:{port}/customers"),
@@ -114,24 +98,14 @@ fn a_refused_connection_gives_the_drivers_reason_and_not_the_address() {
         format!(
             "postgres:///customers?host=127.0.0.1,127.0.0.2,localhost&port={port}&user=admin&password=hunter2"
         ),
-        format!(
-            "postgres:///?host=127.0.0.1&port={port}&user=admin&password=hunter2&dbname=customers"
-        ),
+        format!("postgres:///?host=127.0.0.1&port={port}&user=admin&password=hunter2&dbname=customers"),
     ] {
         let url = DatabaseUrl::parse(&address).expect("a good URL");
         let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
             panic!("{address} is connected to")
         };
         assert!(reason.contains("refused"), "{reason}");
-        for part in [
-            "127.0.0",
-            "localhost",
-            "::1",
-            "admin",
-            "hunter2",
-            "customers",
-            &port.to_string(),
-        ] {
+        for part in ["127.0.0", "localhost", "::1", "admin", "hunter2", "customers", &port.to_string()] {
             assert!(!reason.contains(part), "{part} in {reason}");
         }
         assert!(!reason.contains('\n'), "{reason}");
@@ -140,13 +114,9 @@ fn a_refused_connection_gives_the_drivers_reason_and_not_the_address() {
 
 #[test]
 fn a_socket_that_is_not_there_is_told_without_its_path() {
-    let url = DatabaseUrl::parse(
-        "postgres:///customers?host=/nowhere/sockets&user=admin&password=hunter2",
-    )
-    .expect("a good URL");
-    let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
-        panic!("connected")
-    };
+    let url = DatabaseUrl::parse("postgres:///customers?host=/nowhere/sockets&user=admin&password=hunter2")
+        .expect("a good URL");
+    let Err(DbError::Unavailable(reason)) = db::connect(&url) else { panic!("connected") };
     assert!(reason.contains("No such file"), "{reason}");
     for part in ["nowhere", "admin", "hunter2", "customers"] {
         assert!(!reason.contains(part), "{part} in {reason}");
@@ -170,23 +140,12 @@ fn what_the_server_refuses_is_told_without_names() {
         (odd_database, "does not exist"),
     ] {
         // Somebody else's server may know the name.
-        let Ok(url) = DatabaseUrl::parse(&address) else {
-            panic!("{address}")
-        };
+        let Ok(url) = DatabaseUrl::parse(&address) else { panic!("{address}") };
         let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
             continue;
         };
-        assert!(
-            reason.contains(told) || std::env::var_os("TEST_DATABASE_URL").is_some(),
-            "{reason}"
-        );
-        for part in [
-            "127.0.0.1",
-            "admin",
-            "hunter2",
-            "customers",
-            database.name.as_str(),
-        ] {
+        assert!(reason.contains(told) || std::env::var_os("TEST_DATABASE_URL").is_some(), "{reason}");
+        for part in ["127.0.0.1", "admin", "hunter2", "customers", database.name.as_str()] {
             assert!(!reason.contains(part), "{part} in {reason}");
         }
     }
@@ -195,29 +154,12 @@ fn what_the_server_refuses_is_told_without_names() {
 #[test]
 fn a_file_that_cannot_be_opened_is_told_as_such() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let url = format!(
-        "sqlite://{}",
-        folder.path().join("no/such/folder/users.db").display()
-    );
+    let url = format!("sqlite://{}", folder.path().join("no/such/folder/users.db").display());
     let url = DatabaseUrl::parse(&url).expect("a good URL");
-    let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
-        panic!("connected")
-    };
+    let Err(DbError::Unavailable(reason)) = db::connect(&url) else { panic!("connected") };
     assert!(reason.contains("unable to open"), "{reason}");
-    let options = DbOptions {
-        url,
-        pool_size: 1,
-        timeout: Duration::from_secs(1),
-    };
-    assert!(
-        Db::connect(
-            options,
-            &LoaderMetrics {
-                batch_size: Histogram::new([])
-            }
-        )
-        .is_err()
-    );
+    let options = DbOptions { url, pool_size: 1, timeout: Duration::from_secs(1) };
+    assert!(Db::connect(options, &LoaderMetrics { batch_size: Histogram::new([]) }).is_err());
 }
 
 #[actix_web::test]
@@ -231,10 +173,7 @@ async fn every_sqlite_connection_has_its_settings() {
         db.run(move |conn| {
             together.wait();
             let settings = (
-                number(
-                    conn,
-                    "SELECT foreign_keys AS number FROM pragma_foreign_keys",
-                ),
+                number(conn, "SELECT foreign_keys AS number FROM pragma_foreign_keys"),
                 line(conn, "SELECT journal_mode AS text FROM pragma_journal_mode"),
                 number(conn, "SELECT timeout AS number FROM pragma_busy_timeout"),
                 number(conn, "SELECT synchronous AS number FROM pragma_synchronous"),
@@ -297,7 +236,7 @@ on_both_databases! {
 
     async fn who_waits_too_long_for_a_connection_is_told_so(database: TestDatabase) {
         let timeout = Duration::from_millis(300);
-        let db = crate::open_with(&database, timeout, LoaderMetrics { batch_size: Histogram::new([]) });
+        let db = crate::open_with(&database, timeout, &LoaderMetrics { batch_size: Histogram::new([]) });
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let wait = Arc::new(std::sync::Mutex::new(wait));
         let busy = (0..4).map(|_| {

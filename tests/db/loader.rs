@@ -26,10 +26,7 @@ impl Rounds {
         let batch_size = Histogram::new([1.0]);
         let mut registry = Registry::default();
         registry.register("batch", "Requests in one round", batch_size.clone());
-        Self {
-            registry,
-            metrics: LoaderMetrics { batch_size },
-        }
+        Self { registry, metrics: LoaderMetrics { batch_size } }
     }
 
     /// (rounds, requests in all of them)
@@ -37,14 +34,9 @@ impl Rounds {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a text");
         let value = |name: &str| {
-            let line = text
-                .lines()
-                .find(|line| line.starts_with(name))
-                .expect("a metric");
-            line.rsplit(' ')
-                .next()
-                .and_then(|value| value.parse::<f64>().ok())
-                .expect("a number") as u64
+            let line = text.lines().find(|line| line.starts_with(name)).expect("a metric");
+            let number = line.rsplit(' ').next().and_then(|value| value.split('.').next()?.parse().ok());
+            number.expect("a whole number")
         };
         (value("batch_count"), value("batch_sum"))
     }
@@ -58,7 +50,7 @@ on_both_databases! {
             db::users::insert(&mut conn, user).expect("a user");
         }
         let rounds = Rounds::new();
-        let db = open_with(&database, Duration::from_secs(30), rounds.metrics.clone());
+        let db = open_with(&database, Duration::from_secs(30), &rounds.metrics);
         // Each of them four times, and some that nobody has, all at once.
         let nobody: Vec<UserId> = (0..10).map(|_| UserId::generate()).collect();
         let asked: Vec<UserId> = (0..4).flat_map(|_| users.iter().map(|user| user.id)).chain(nobody).collect();
@@ -125,11 +117,7 @@ async fn a_killed_connection_is_replaced_before_anybody_notices() {
              WHERE datname = current_database() AND pid <> pg_backend_pid()) AS killed",
         );
         assert!(killed > 0);
-        assert_eq!(
-            db.user(user.id).await,
-            Ok(Some(user.clone())),
-            "the loader asks once more"
-        );
+        assert_eq!(db.user(user.id).await, Ok(Some(user.clone())), "the loader asks once more");
     }
     // The pool trusts a connection for a second; each dead one fails at most one request.
     let mut failures = 0;
@@ -147,18 +135,9 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     let url = DatabaseUrl::parse(&cluster.url()).expect("a good URL");
     db::migrate(&url).expect("migrations run");
     let timeout = Duration::from_secs(2);
-    let options = DbOptions {
-        url,
-        pool_size: 1,
-        timeout,
-    };
-    let db = Db::connect(
-        options,
-        &LoaderMetrics {
-            batch_size: Histogram::new([]),
-        },
-    )
-    .expect("the database is there");
+    let options = DbOptions { url, pool_size: 1, timeout };
+    let db = Db::connect(options, &LoaderMetrics { batch_size: Histogram::new([]) })
+        .expect("the database is there");
     let nobody = UserId::generate();
     // Both threads have a connection.
     join_all((0..300).map(|_| db.user(nobody))).await;
@@ -171,21 +150,15 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
         match answer {
             Err(DbError::Overloaded) => {
                 overloaded += 1;
-                assert!(
-                    took < timeout,
-                    "it waited to be told that it may not wait: {took:?}"
-                );
+                assert!(took < timeout, "it waited to be told that it may not wait: {took:?}");
             }
             Err(DbError::Unavailable(reason)) if reason.contains("database.timeout") => {
-                too_slow += 1
+                too_slow += 1;
             }
             other => panic!("{other:?}"),
         }
     }
-    assert!(
-        (4096..=4096 + 2 * 128).contains(&too_slow),
-        "{too_slow} waited"
-    );
+    assert!((4096..=4096 + 2 * 128).contains(&too_slow), "{too_slow} waited");
     assert_eq!(overloaded + too_slow, 6000);
     cluster.resume();
     let deadline = Instant::now() + Duration::from_secs(10);

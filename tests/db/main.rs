@@ -1,10 +1,6 @@
 //! The queries, the migrations, the connections and the loader, on both databases.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 #[path = "../support/databases.rs"]
 #[macro_use]
@@ -31,22 +27,12 @@ use crate::databases::TestDatabase;
 
 /// A pool of four, and a loader.
 fn open(database: &TestDatabase) -> Db {
-    open_with(
-        database,
-        Duration::from_secs(30),
-        LoaderMetrics {
-            batch_size: Histogram::new([]),
-        },
-    )
+    open_with(database, Duration::from_secs(30), &LoaderMetrics { batch_size: Histogram::new([]) })
 }
 
-fn open_with(database: &TestDatabase, timeout: Duration, metrics: LoaderMetrics) -> Db {
-    let options = DbOptions {
-        url: database.parsed_url(),
-        pool_size: 4,
-        timeout,
-    };
-    Db::connect(options, &metrics).expect("the database is there")
+fn open_with(database: &TestDatabase, timeout: Duration, metrics: &LoaderMetrics) -> Db {
+    let options = DbOptions { url: database.parsed_url(), pool_size: 4, timeout };
+    Db::connect(options, metrics).expect("the database is there")
 }
 
 /// A user like no other, with nothing special about it.

@@ -18,9 +18,7 @@ const REPLICAS: usize = 8;
 fn migrations() -> usize {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
     let entries = std::fs::read_dir(folder).expect("the migrations");
-    entries
-        .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir()))
-        .count()
+    entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir())).count()
 }
 
 /// The same database without a table.
@@ -105,7 +103,7 @@ on_both_databases! {
 
     async fn the_keys_and_indices_are_there(db: TestDatabase) {
         let mut conn = db::connect(&db.parsed_url()).expect("a connection");
-        let sql = if db.is_sqlite() {
+        let sql = if is_sqlite(&db) {
             "SELECT name AS text FROM sqlite_master WHERE type = 'index' AND name NOT LIKE 'sqlite_%' ORDER BY name"
         } else {
             "SELECT indexname::text AS text FROM pg_indexes WHERE schemaname = 'public' \
@@ -164,7 +162,7 @@ type Columns = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What the database has, without the bookkeeping of the migrations.
 fn columns(db: &TestDatabase) -> Columns {
-    let sql = if db.is_sqlite() {
+    let sql = if is_sqlite(db) {
         "SELECT m.name AS table_name, c.name AS name, c.type AS kind, c.\"notnull\" AS required
          FROM sqlite_master AS m, pragma_table_info(m.name) AS c
          WHERE m.type = 'table' AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' AND m.name NOT LIKE 'sqlite%'"
@@ -176,27 +174,21 @@ fn columns(db: &TestDatabase) -> Columns {
     let mut conn = db::connect(&db.parsed_url()).expect("a connection");
     let rows: Vec<ColumnRow> = diesel::sql_query(sql).load(&mut conn).expect("the columns");
     let mut tables = Columns::new();
-    for ColumnRow {
-        table_name,
-        name,
-        kind,
-        required,
-    } in rows
-    {
+    for ColumnRow { table_name, name, kind, required } in rows {
         let kind = match kind.as_str() {
             "TEXT" => "Text",
             "BIGINT" => "BigInt",
             "BOOLEAN" => "Bool",
             other => other,
         };
-        let kind = if required == 1 {
-            kind.to_owned()
-        } else {
-            format!("Nullable<{kind}>")
-        };
+        let kind = if required == 1 { kind.to_owned() } else { format!("Nullable<{kind}>") };
         tables.entry(table_name).or_default().insert(name, kind);
     }
     tables
+}
+
+fn is_sqlite(db: &TestDatabase) -> bool {
+    db.url.starts_with("sqlite")
 }
 
 /// What `schema.rs` says: `table! { name (key) { column -> Type, … } }`.
@@ -205,14 +197,10 @@ fn columns_in_code() -> Columns {
     let mut table = String::new();
     for line in SCHEMA.lines().map(str::trim) {
         if let Some((name, _)) = line.split_once(" (").filter(|_| line.ends_with('{')) {
-            table = name.to_owned();
-        } else if let Some((column, kind)) = line.split_once(" -> ").filter(|_| line.ends_with(','))
-        {
+            name.clone_into(&mut table);
+        } else if let Some((column, kind)) = line.split_once(" -> ").filter(|_| line.ends_with(',')) {
             let kind = kind.trim_end_matches(',').to_owned();
-            tables
-                .entry(table.clone())
-                .or_default()
-                .insert(column.to_owned(), kind);
+            tables.entry(table.clone()).or_default().insert(column.to_owned(), kind);
         }
     }
     tables

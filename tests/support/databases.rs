@@ -31,12 +31,8 @@ impl TestDatabase {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}", folder.path().join("test.db").display());
-        db::migrate(&DatabaseUrl::parse(&url).expect("a good URL"))
-            .expect("migrations run on SQLite");
-        Self {
-            url,
-            _keep: Keep::File(folder),
-        }
+        db::migrate(&DatabaseUrl::parse(&url).expect("a good URL")).expect("migrations run on SQLite");
+        Self { url, _keep: Keep::File(folder) }
     }
 
     /// A PostgreSQL database; `None` (after a loud notice) where there is no server.
@@ -50,34 +46,23 @@ impl TestDatabase {
             template
         });
         let database = server.create_database(Some(&template.name));
-        Some(Self {
-            url: database.url.clone(),
-            _keep: Keep::Server(database),
-        })
+        Some(Self { url: database.url.clone(), _keep: Keep::Server(database) })
     }
 
     pub fn parsed_url(&self) -> DatabaseUrl {
         DatabaseUrl::parse(&self.url).expect("a good URL")
     }
 
-    pub fn is_sqlite(&self) -> bool {
-        self.url.starts_with("sqlite")
-    }
-
     /// Runs a statement and answers how many rows it touched.
     pub fn execute(&self, sql: &str) -> usize {
         let mut conn = db::connect(&self.parsed_url()).expect("the test's own connection");
-        diesel::sql_query(sql)
-            .execute(&mut conn)
-            .expect("the test's own statement")
+        diesel::sql_query(sql).execute(&mut conn).expect("the test's own statement")
     }
 
     /// The one number that `SELECT … AS number` answers.
     pub fn number(&self, sql: &str) -> i64 {
         let mut conn = db::connect(&self.parsed_url()).expect("the test's own connection");
-        let row: Number = diesel::sql_query(sql)
-            .get_result(&mut conn)
-            .expect("the test's own query");
+        let row: Number = diesel::sql_query(sql).get_result(&mut conn).expect("the test's own query");
         row.number
     }
 

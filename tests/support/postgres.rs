@@ -6,10 +6,7 @@
 //! the pipe closes, and the script stops PostgreSQL and removes its folder. A destructor could not
 //! do that: statics are not dropped, and `kill -9` runs nothing.
 
-#![allow(
-    dead_code,
-    reason = "each test binary that includes this file uses a part of it"
-)]
+#![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
 
 use std::{
     env,
@@ -32,8 +29,7 @@ use std::{
 };
 
 use diesel::{
-    Connection, PgConnection, RunQueryDsl, connection::SimpleConnection, dsl::sql,
-    sql_types::Integer,
+    Connection, PgConnection, RunQueryDsl, connection::SimpleConnection, dsl::sql, sql_types::Integer,
 };
 
 /// Nothing here outlives the tests, so nothing waits for a disk. Autovacuum is off because its
@@ -147,24 +143,11 @@ impl Server {
         };
         let mut connection = PgConnection::establish(&url)
             .unwrap_or_else(|error| panic!("cannot connect to the tests' PostgreSQL: {error}"));
-        let version: i32 =
-            diesel::select(sql::<Integer>("current_setting('server_version_num')::int"))
-                .get_result(&mut connection)
-                .unwrap_or_else(|error| {
-                    panic!("the tests' PostgreSQL does not tell its version: {error}")
-                });
-        let strategy = if cluster.is_some() && version >= 150_000 {
-            " STRATEGY FILE_COPY"
-        } else {
-            ""
-        };
-        Some(Self {
-            url,
-            run: random(),
-            connection: Mutex::new(connection),
-            strategy,
-            _cluster: cluster,
-        })
+        let version: i32 = diesel::select(sql::<Integer>("current_setting('server_version_num')::int"))
+            .get_result(&mut connection)
+            .unwrap_or_else(|error| panic!("the tests' PostgreSQL does not tell its version: {error}"));
+        let strategy = if cluster.is_some() && version >= 150_000 { " STRATEGY FILE_COPY" } else { "" };
+        Some(Self { url, run: random(), connection: Mutex::new(connection), strategy, _cluster: cluster })
     }
 
     /// A new database: empty, or a copy of the database named `template`, to which nobody may be
@@ -175,28 +158,16 @@ impl Server {
     /// When PostgreSQL refuses: no `CREATEDB` right, or a template in use.
     pub fn create_database(&self, template: Option<&str>) -> Database {
         static COUNTER: AtomicU32 = AtomicU32::new(1);
-        let name = format!(
-            "tokenbooth_test_{:016x}_{}",
-            self.run,
-            COUNTER.fetch_add(1, Ordering::Relaxed)
-        );
-        let copying = template.map_or_else(String::new, |template| {
-            format!(r#" TEMPLATE "{template}"{}"#, self.strategy)
-        });
+        let name = format!("tokenbooth_test_{:016x}_{}", self.run, COUNTER.fetch_add(1, Ordering::Relaxed));
+        let copying = template
+            .map_or_else(String::new, |template| format!(r#" TEMPLATE "{template}"{}"#, self.strategy));
         let statement = format!(r#"CREATE DATABASE "{name}"{copying}"#);
-        self.execute(&statement)
-            .unwrap_or_else(|error| panic!("{statement}: {error}"));
-        Database {
-            url: with_database(&self.url, &name),
-            name,
-        }
+        self.execute(&statement).unwrap_or_else(|error| panic!("{statement}: {error}"));
+        Database { url: with_database(&self.url, &name), name }
     }
 
     fn execute(&self, statement: &str) -> diesel::QueryResult<()> {
-        let mut connection = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         connection.batch_execute(statement)
     }
 }
@@ -216,10 +187,7 @@ impl Drop for Database {
         if let Some(server) = server() {
             // Best effort: a leftover database fails no test, a panic while another one unwinds
             // ends the process.
-            let _ = server.execute(&format!(
-                r#"DROP DATABASE IF EXISTS "{}" WITH (FORCE)"#,
-                self.name
-            ));
+            let _ = server.execute(&format!(r#"DROP DATABASE IF EXISTS "{}" WITH (FORCE)"#, self.name));
         }
     }
 }
@@ -257,20 +225,13 @@ impl Cluster {
     /// [`Cluster::url_with`].
     pub fn url(&self) -> String {
         // Always explicit, or PGSSLMODE in the developer's environment would decide.
-        self.url_with(if self.tls {
-            "sslmode=require"
-        } else {
-            "sslmode=disable"
-        })
+        self.url_with(if self.tls { "sslmode=require" } else { "sslmode=disable" })
     }
 
     /// The same database with other connection parameters, such as
     /// `sslmode=verify-full&sslrootcert=…`.
     pub fn url_with(&self, query: &str) -> String {
-        format!(
-            "postgres://tokenbooth@127.0.0.1:{}/postgres?{query}",
-            self.port
-        )
+        format!("postgres://tokenbooth@127.0.0.1:{}/postgres?{query}", self.port)
     }
 
     pub fn port(&self) -> u16 {
@@ -279,28 +240,24 @@ impl Cluster {
 
     /// Ends all connections and the server; from now on connecting is refused.
     pub fn stop(&mut self) {
-        self.order("stop")
-            .unwrap_or_else(|log| panic!("PostgreSQL does not stop:\n{log}"));
+        self.order("stop").unwrap_or_else(|log| panic!("PostgreSQL does not stop:\n{log}"));
     }
 
     /// Undoes [`Cluster::stop`]: same port, same data. Returns when connections are accepted.
     pub fn start(&mut self) {
         let order = format!("start {}", self.port);
-        self.order(&order)
-            .unwrap_or_else(|log| panic!("PostgreSQL does not start again:\n{log}"));
+        self.order(&order).unwrap_or_else(|log| panic!("PostgreSQL does not start again:\n{log}"));
     }
 
     /// Freezes the server: connections stay open and new ones are taken by the kernel, but nobody
     /// answers.
     pub fn pause(&mut self) {
-        self.order("pause")
-            .unwrap_or_else(|log| panic!("PostgreSQL cannot be frozen:\n{log}"));
+        self.order("pause").unwrap_or_else(|log| panic!("PostgreSQL cannot be frozen:\n{log}"));
     }
 
     /// Undoes [`Cluster::pause`].
     pub fn resume(&mut self) {
-        self.order("resume")
-            .unwrap_or_else(|log| panic!("PostgreSQL cannot be resumed:\n{log}"));
+        self.order("resume").unwrap_or_else(|log| panic!("PostgreSQL cannot be resumed:\n{log}"));
     }
 
     fn launch(tls: Option<(&str, &str)>) -> Option<Self> {
@@ -308,15 +265,9 @@ impl Cluster {
             say_that_postgres_is_missing();
             return None;
         };
-        let mut cluster = Self::supervise(&programs, tls).unwrap_or_else(|error| {
-            panic!(
-                "cannot set up PostgreSQL with {}: {error}",
-                programs.display()
-            )
-        });
-        cluster
-            .order("init")
-            .unwrap_or_else(|log| panic!("initdb failed:\n{log}"));
+        let mut cluster = Self::supervise(&programs, tls)
+            .unwrap_or_else(|error| panic!("cannot set up PostgreSQL with {}: {error}", programs.display()));
+        cluster.order("init").unwrap_or_else(|log| panic!("initdb failed:\n{log}"));
         for attempt in 1.. {
             cluster.port = free_port();
             match cluster.order(&format!("start {}", cluster.port)) {
@@ -329,9 +280,7 @@ impl Cluster {
     }
 
     fn supervise(programs: &Path, tls: Option<(&str, &str)>) -> io::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("tokenbooth-postgres-")
-            .tempdir_in(roomy_folder())?;
+        let folder = tempfile::Builder::new().prefix("tokenbooth-postgres-").tempdir_in(roomy_folder())?;
         let path = folder.path().to_owned();
 
         let mut settings = format!("{SETTINGS}unix_socket_directories = '{}'\n", path.display());
@@ -340,10 +289,7 @@ impl Cluster {
             fs::write(path.join("server.crt"), certificate)?;
             fs::write(path.join("server.key"), key)?;
             fs::set_permissions(path.join("server.key"), fs::Permissions::from_mode(0o600))?;
-            fs::write(
-                path.join("pg_hba.conf"),
-                "hostssl all all 127.0.0.1/32 trust\n",
-            )?;
+            fs::write(path.join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 trust\n")?;
             let at = path.display();
             write!(
                 settings,
@@ -356,10 +302,7 @@ impl Cluster {
         fs::write(path.join("settings.conf"), settings)?;
 
         let mut command = Command::new("sh");
-        command
-            .args(["-c", SUPERVISOR, "tokenbooth-postgres"])
-            .arg(&path)
-            .arg(programs);
+        command.args(["-c", SUPERVISOR, "tokenbooth-postgres"]).arg(&path).arg(programs);
         // LC_ALL: we read "Address already in use" in the log. PG*: the developer's, meant for
         // other servers.
         command
@@ -384,20 +327,11 @@ impl Cluster {
         }
         let mut supervisor = command.spawn()?;
         let orders = supervisor.stdin.take();
-        let answers = supervisor
-            .stdout
-            .take()
-            .ok_or_else(|| io::Error::other("no pipe from the supervisor"))?;
+        let answers =
+            supervisor.stdout.take().ok_or_else(|| io::Error::other("no pipe from the supervisor"))?;
         // From here on the supervisor removes it.
         let folder = folder.keep();
-        Ok(Self {
-            folder,
-            port: 0,
-            tls: tls.is_some(),
-            supervisor,
-            orders,
-            answers: BufReader::new(answers),
-        })
+        Ok(Self { folder, port: 0, tls: tls.is_some(), supervisor, orders, answers: BufReader::new(answers) })
     }
 
     /// Waits until the supervisor has carried out the order; if it could not, returns the end of
@@ -406,22 +340,13 @@ impl Cluster {
         let log = self.folder.join("log");
         let log_before = fs::metadata(&log).map_or(0, |metadata| metadata.len());
         let mut answer = String::new();
-        let sent = self
-            .orders
-            .as_mut()
-            .is_some_and(|orders| writeln!(orders, "{order}").is_ok());
+        let sent = self.orders.as_mut().is_some_and(|orders| writeln!(orders, "{order}").is_ok());
         if sent && self.answers.read_line(&mut answer).is_ok() && answer.trim_end() == "done" {
             return Ok(());
         }
         let log = fs::read(&log).unwrap_or_default();
-        let news = log
-            .get(usize::try_from(log_before).unwrap_or(0)..)
-            .unwrap_or(&log);
-        Err(format!(
-            "{order}: {}\n{}",
-            answer.trim_end(),
-            String::from_utf8_lossy(news)
-        ))
+        let news = log.get(usize::try_from(log_before).unwrap_or(0)..).unwrap_or(&log);
+        Err(format!("{order}: {}\n{}", answer.trim_end(), String::from_utf8_lossy(news)))
     }
 }
 
@@ -435,11 +360,8 @@ impl Drop for Cluster {
 /// The folder with `initdb`, `pg_ctl` and `postgres`: on `PATH`, or the newest where Debian and
 /// Ubuntu hide it.
 fn find_programs() -> Option<PathBuf> {
-    let complete = |folder: &PathBuf| {
-        ["initdb", "pg_ctl", "postgres"]
-            .iter()
-            .all(|name| folder.join(name).is_file())
-    };
+    let complete =
+        |folder: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file());
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).find(complete).or_else(|| {
         fs::read_dir("/usr/lib/postgresql")
@@ -469,10 +391,7 @@ fn say_that_postgres_is_missing() {
 **********************************************************************
 
 ";
-    assert!(
-        env::var("TOKENBOOTH_REQUIRE_POSTGRES").as_deref() != Ok("1"),
-        "{NOTICE}"
-    );
+    assert!(env::var("TOKENBOOTH_REQUIRE_POSTGRES").as_deref() != Ok("1"), "{NOTICE}");
     SAID.call_once(|| {
         // Not `eprintln!`: libtest shows what that prints only when the test fails.
         let _ = io::stderr().write_all(NOTICE.as_bytes());
@@ -486,23 +405,15 @@ fn say_that_postgres_is_missing() {
 /// into it; and the path of a socket has to stay under some 100 bytes.
 fn roomy_folder() -> &'static str {
     const WANTED_KIB: u64 = 1 << 20;
-    let free_kib = Command::new("df")
-        .args(["-Pk", "/dev/shm"])
-        .stderr(Stdio::null())
-        .output()
-        .ok()
-        .and_then(|df| {
+    let free_kib =
+        Command::new("df").args(["-Pk", "/dev/shm"]).stderr(Stdio::null()).output().ok().and_then(|df| {
             let report = String::from_utf8(df.stdout).ok()?;
             let fields: Vec<&str> = report.lines().nth(1)?.split_whitespace().collect();
             // Device, size, used, free, percentage, mount point; the last one is `/` where it is
             // only a directory.
             (fields.last() == Some(&"/dev/shm")).then_some(fields.get(3)?.parse::<u64>().ok()?)
         });
-    if free_kib.is_some_and(|free| free >= WANTED_KIB) {
-        "/dev/shm"
-    } else {
-        "/tmp"
-    }
+    if free_kib.is_some_and(|free| free >= WANTED_KIB) { "/dev/shm" } else { "/tmp" }
 }
 
 /// PostgreSQL refuses to run as root, so root lends it another user.
@@ -531,9 +442,7 @@ fn free_port() -> u16 {
 }
 
 fn libpq_variables() -> impl Iterator<Item = OsString> {
-    env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.to_string_lossy().starts_with("PG"))
+    env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("PG"))
 }
 
 /// The standard library's only source of randomness; enough for names and ports.
@@ -547,8 +456,6 @@ fn with_database(url: &str, database: &str) -> String {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let rest = &url[authority..];
     let end_of_authority = authority + rest.find(['/', '?']).unwrap_or(rest.len());
-    let query = url[end_of_authority..]
-        .find('?')
-        .map_or("", |at| &url[end_of_authority + at..]);
+    let query = url[end_of_authority..].find('?').map_or("", |at| &url[end_of_authority + at..]);
     format!("{}/{database}{query}", &url[..end_of_authority])
 }

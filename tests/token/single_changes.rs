@@ -27,20 +27,14 @@ struct Subject {
 static SUBJECTS: LazyLock<[Subject; 3]> = LazyLock::new(|| {
     [
         ours(),
-        of_a_provider(
-            &SigningKey::foreign().expect("an RSA key"),
-            Algorithm::RS256,
-        ),
+        of_a_provider(&SigningKey::foreign().expect("an RSA key"), Algorithm::RS256),
         of_a_provider(&SigningKey::es256().expect("a P-256 key"), Algorithm::ES256),
     ]
 });
 
 fn ours() -> Subject {
     let secret = "the-secret-of-the-tests-0123456789abcdef".into();
-    let keyring = Keyring::new(
-        &secret,
-        &["an-earlier-secret-of-the-tests-0123456789".into()],
-    );
+    let keyring = Keyring::new(&secret, &["an-earlier-secret-of-the-tests-0123456789".into()]);
     let (issuer, audience) = ("https://auth.mail.com".into(), "tokenbooth".into());
     let tokens = Tokens::new(keyring, issuer, audience, Duration::from_mins(30));
     let user = User {
@@ -61,10 +55,7 @@ fn ours() -> Subject {
             true
         })
     };
-    Subject {
-        token,
-        accepts: Box::new(accepts),
-    }
+    Subject { token, accepts: Box::new(accepts) }
 }
 
 fn of_a_provider(signing: &SigningKey, algorithm: Algorithm) -> Subject {
@@ -91,10 +82,7 @@ fn of_a_provider(signing: &SigningKey, algorithm: Algorithm) -> Subject {
                 })
         })
     };
-    Subject {
-        token,
-        accepts: Box::new(accepts),
-    }
+    Subject { token, accepts: Box::new(accepts) }
 }
 
 impl Subject {
@@ -160,10 +148,7 @@ fn every_character_put_in_at_every_place_of_our_token_is_refused() {
 fn every_other_spelling_of_the_end_of_each_part_is_refused() {
     for subject in &*SUBJECTS {
         let token = &subject.token;
-        let ends = token
-            .match_indices('.')
-            .map(|(at, _)| at)
-            .chain([token.len()]);
+        let ends = token.match_indices('.').map(|(at, _)| at).chain([token.len()]);
         for end in ends {
             for other in NEAR.chars() {
                 let changed = format!("{}{other}{}", &token[..end - 1], &token[end..]);
@@ -201,10 +186,8 @@ fn no_part_of_one_token_fits_into_another() {
                 continue;
             }
             subject.refuses(&other.token, "another token");
-            let (ours, theirs): (Vec<_>, Vec<_>) = (
-                subject.token.split('.').collect(),
-                other.token.split('.').collect(),
-            );
+            let (ours, theirs): (Vec<_>, Vec<_>) =
+                (subject.token.split('.').collect(), other.token.split('.').collect());
             for index in 0..3 {
                 let mut mixed = ours.clone();
                 mixed[index] = theirs[index];

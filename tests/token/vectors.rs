@@ -16,10 +16,7 @@ const LIMIT: usize = 16 * 1024;
 
 /// Vectors that Wycheproof calls valid, or lets pass, and we refuse: by number, with the reason.
 const STRICTER: [(u64, &str); 4] = [
-    (
-        346,
-        "a PS384 token and a key that says PS256: a key is for one algorithm",
-    ),
+    (346, "a PS384 token and a key that says PS256: a key is for one algorithm"),
     (350, "the same"),
     (372, "a character that is not base64url in the header"),
     (373, "a character that is not base64url in the payload"),
@@ -27,21 +24,12 @@ const STRICTER: [(u64, &str); 4] = [
 
 /// Vectors that say nothing of `jws`: by number, with the reason.
 const NOT_APPLICABLE: [(u64, &str); 8] = [
-    (
-        347,
-        "a P-521 key: ES512 is not supported, such a key is passed over",
-    ),
+    (347, "a P-521 key: ES512 is not supported, such a key is passed over"),
     (351, "the same"),
-    (
-        353,
-        "an RSA key with use \"enc\": judged where keys are read (provider::jwks, tests/api/key_cache.rs)",
-    ),
+    (353, "an RSA key with use \"enc\": judged where keys are read (provider::jwks, tests/api/key_cache.rs)"),
     (354, "an elliptic curve key with use \"enc\": the same"),
     (355, "an RSA key with key_ops [\"encrypt\"]: the same"),
-    (
-        356,
-        "an elliptic curve key with key_ops [\"encrypt\"]: the same",
-    ),
+    (356, "an elliptic curve key with key_ops [\"encrypt\"]: the same"),
     (
         367,
         "\"invalidBase64Padding\" is, byte for byte, the valid 357: its padding got lost (we have our own test of it)",
@@ -60,8 +48,7 @@ enum Verdict {
 }
 
 fn verdict(token: &str, key: &VerificationKey) -> Verdict {
-    let verified =
-        UnverifiedJws::parse(token, LIMIT).and_then(|jws| jws.verify::<Map<String, Value>>(key));
+    let verified = UnverifiedJws::parse(token, LIMIT).and_then(|jws| jws.verify::<Map<String, Value>>(key));
     match verified {
         Ok(_) => Verdict::Accepted,
         // Claims are read after the signature was found good, so this is all that may be wrong with a valid vector.
@@ -77,9 +64,7 @@ fn key(jwk: &Value, algorithm: Algorithm) -> VerificationKey {
     let member = |name: &str| jwk[name].as_str().expect("a member of the key");
     let key = match member("kty") {
         "oct" => {
-            let secret = BASE64_URL_SAFE_NO_PAD
-                .decode(member("k"))
-                .expect("base64url");
+            let secret = BASE64_URL_SAFE_NO_PAD.decode(member("k")).expect("base64url");
             Ok(DecodingKey::from_secret(&secret))
         }
         "RSA" => DecodingKey::from_rsa_components(member("n"), member("e")),
@@ -96,8 +81,7 @@ fn vectors(file: &str) -> Option<Value> {
         return None;
     };
     let path = PathBuf::from(folder).join(file);
-    let text =
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_str(&text).expect("JSON"))
 }
 
@@ -124,30 +108,18 @@ fn wycheproof_is_judged_as_it_says_or_more_strictly() {
             let algorithm = jwk["alg"].as_str().expect("alg").parse();
             let verdict = verdict(token, &key(jwk, algorithm.expect("an algorithm of ours")));
             if STRICTER.iter().any(|(known, _)| *known == number) {
-                assert!(
-                    matches!(verdict, Verdict::Refused(_)),
-                    "{what}: {verdict:?}"
-                );
+                assert!(matches!(verdict, Verdict::Refused(_)), "{what}: {verdict:?}");
                 stricter += 1;
             } else if test["result"] == "valid" {
-                assert!(
-                    !matches!(verdict, Verdict::Refused(_)),
-                    "{what}: {verdict:?}"
-                );
+                assert!(!matches!(verdict, Verdict::Refused(_)), "{what}: {verdict:?}");
                 accepted += 1;
             } else {
-                assert!(
-                    matches!(verdict, Verdict::Refused(_)),
-                    "{what}: {verdict:?}"
-                );
+                assert!(matches!(verdict, Verdict::Refused(_)), "{what}: {verdict:?}");
                 refused += 1;
             }
         }
     }
-    assert_eq!(
-        (stricter, not_applicable),
-        (STRICTER.len(), NOT_APPLICABLE.len())
-    );
+    assert_eq!((stricter, not_applicable), (STRICTER.len(), NOT_APPLICABLE.len()));
     assert!(accepted >= 35, "only {accepted} valid vectors were run");
     assert!(refused >= 340, "only {refused} invalid vectors were run");
     let total = accepted + refused + stricter + not_applicable;
@@ -210,10 +182,7 @@ fn the_examples_of_rfc_7520_are_accepted_in_the_one_form_that_is_a_jwts() {
             for form in ["json", "json_flat"] {
                 if !output[form].is_null() {
                     let verdict = verdict(&output[form].to_string(), &key);
-                    assert!(
-                        matches!(verdict, Verdict::Refused(_)),
-                        "{source} {form}: {verdict:?}"
-                    );
+                    assert!(matches!(verdict, Verdict::Refused(_)), "{source} {form}: {verdict:?}");
                     refused += 1;
                 }
             }
@@ -227,11 +196,7 @@ fn the_examples_of_rfc_7520_are_accepted_in_the_one_form_that_is_a_jwts() {
                 refused += 1;
             } else if source.contains("b64_false") {
                 // RFC 7797: a payload that is not encoded, marked as critical.
-                assert_eq!(
-                    verdict,
-                    Verdict::Refused(JwsError::Extension("crit")),
-                    "{source}"
-                );
+                assert_eq!(verdict, Verdict::Refused(JwsError::Extension("crit")), "{source}");
                 refused += 1;
             } else {
                 // Its payload is a line of Tolkien's.

@@ -23,37 +23,20 @@ fn check_finds_nothing_wrong_with_good_settings() {
         ]
     );
     for provider in ["acme", "github", "google"] {
-        assert!(
-            told.contains(&format!("ok       providers.{provider}: reachable, ")),
-            "{told}"
-        );
+        assert!(told.contains(&format!("ok       providers.{provider}: reachable, ")), "{told}");
     }
-    assert_eq!(
-        lines.last(),
-        Some(&"ok       clock: within 30 s of the providers'")
-    );
+    assert_eq!(lines.last(), Some(&"ok       clock: within 30 s of the providers'"));
 }
 
 fn mock() -> MockProviders {
-    actix_web::rt::System::new()
-        .block_on(MockProviders::start())
-        .expect("the mock starts")
+    actix_web::rt::System::new().block_on(MockProviders::start()).expect("the mock starts")
 }
 
 /// `tokenbooth check` beside the mock, with settings changed.
 fn check(mock: &MockProviders, changes: &[(&str, &str)]) -> Ended {
-    let all = mock
-        .settings()
-        .into_iter()
-        .chain(mock.oidc_settings("acme"));
-    let command = all.fold(Tokenbooth::new(&["check"]), |command, (key, value)| {
-        command.set(&key, &value)
-    });
-    changes
-        .iter()
-        .fold(command, |command, (key, value)| command.set(key, value))
-        .output()
-        .into()
+    let all = mock.settings().into_iter().chain(mock.oidc_settings("acme"));
+    let command = all.fold(Tokenbooth::new(&["check"]), |command, (key, value)| command.set(&key, &value));
+    changes.iter().fold(command, |command, (key, value)| command.set(key, value)).output().into()
 }
 
 #[test]
@@ -103,22 +86,11 @@ fn check_says_of_each_problem_what_it_is_and_how_to_mend_it() {
 #[test]
 fn check_warns_of_what_works_and_is_not_meant() {
     let told = run(&["check"], &[]).good();
-    assert!(
-        told.contains("warning  providers: none is configured, nobody can sign in"),
-        "{told}"
-    );
-    let command = Tokenbooth::new(&["check"])
-        .env("TOKENBOOTH_ENV", "production")
-        .set("token.secret", SECRET);
+    assert!(told.contains("warning  providers: none is configured, nobody can sign in"), "{told}");
+    let command = Tokenbooth::new(&["check"]).env("TOKENBOOTH_ENV", "production").set("token.secret", SECRET);
     let told = Ended::from(command.output()).good();
-    assert!(
-        told.contains("ok       settings: complete for production"),
-        "{told}"
-    );
-    assert!(
-        told.contains("warning  server.public_url: it is made from host and port; set it"),
-        "{told}"
-    );
+    assert!(told.contains("ok       settings: complete for production"), "{told}");
+    assert!(told.contains("warning  server.public_url: it is made from host and port; set it"), "{told}");
 }
 
 #[test]
@@ -132,10 +104,7 @@ fn check_finds_a_clock_that_differs_from_the_providers() {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
             let mut head = BufReader::new(stream.try_clone().expect("a handle")).lines();
-            while head
-                .next()
-                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
-            {}
+            while head.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
             let _ = write!(
                 stream,
                 "HTTP/1.1 200 OK\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\nContent-Type: application/json\r\n\
@@ -157,9 +126,7 @@ fn check_finds_a_clock_that_differs_from_the_providers() {
     let line = told.lines().last().expect("a line");
     assert!(line.starts_with("problem  clock: "), "{told}");
     assert!(
-        line.ends_with(
-            " s ahead of the providers': good tokens may be refused. Run a time service"
-        ),
+        line.ends_with(" s ahead of the providers': good tokens may be refused. Run a time service"),
         "{told}"
     );
 }

@@ -13,16 +13,9 @@ use crate::support::process::Tokenbooth;
 
 /// `tokenbooth explain-token` with the settings of a running service.
 fn explain(app: &TestApp, token: &str) -> Ended {
-    let settings = app
-        .mock
-        .settings()
-        .into_iter()
-        .chain(app.mock.oidc_settings("acme"));
+    let settings = app.mock.settings().into_iter().chain(app.mock.oidc_settings("acme"));
     let ended: Ended = settings
-        .fold(
-            Tokenbooth::new(&["explain-token", "-"]),
-            |command, (key, value)| command.set(&key, &value),
-        )
+        .fold(Tokenbooth::new(&["explain-token", "-"]), |command, (key, value)| command.set(&key, &value))
         .set("database.url", &app.db.url)
         .set("token.secret", SECRET)
         .set("token.issuer", &app.base)
@@ -30,10 +23,7 @@ fn explain(app: &TestApp, token: &str) -> Ended {
         .output()
         .into();
     // What is shown can be passed on.
-    if let Some((_, signature)) = token
-        .trim()
-        .rsplit_once('.')
-        .filter(|(_, signature)| !signature.is_empty())
+    if let Some((_, signature)) = token.trim().rsplit_once('.').filter(|(_, signature)| !signature.is_empty())
     {
         assert!(
             !ended.out.contains(signature) && !ended.err.contains(signature),
@@ -82,29 +72,14 @@ async fn explain_token_says_what_each_provider_makes_of_a_token() {
     let token = google.id_token(json!({}));
     let told = explain(&app, &token).good();
     let sub = Person::default().sub;
-    assert!(
-        told.contains(&format!(
-            "accepted at POST /auth/google: it proves {sub} of google"
-        )),
-        "{told}"
-    );
-    assert!(
-        told.contains("refused  as our access token: its typ is "),
-        "{told}"
-    );
+    assert!(told.contains(&format!("accepted at POST /auth/google: it proves {sub} of google")), "{told}");
+    assert!(told.contains("refused  as our access token: its typ is "), "{told}");
     assert!(told.contains("refused  at POST /auth/acme: "), "{told}");
 
-    let told = explain(
-        &app,
-        &google.id_token(json!({ "aud": "somebody-elses-app", "azp": null })),
-    )
-    .told();
+    let told = explain(&app, &google.id_token(json!({ "aud": "somebody-elses-app", "azp": null }))).told();
     assert!(told.contains("refused  at POST /auth/google: token audience \"somebody-elses-app\" is not in providers.google.client_ids"), "{told}");
     let told = explain(&app, &google.id_token(json!({ "iat": 1_000_000_000 }))).told();
-    assert!(
-        told.contains("refused  at POST /auth/google: the token expired "),
-        "{told}"
-    );
+    assert!(told.contains("refused  at POST /auth/google: the token expired "), "{told}");
 
     let opaque = google.access_token(Person::default());
     let told = explain(&app, &opaque).good();
@@ -114,27 +89,14 @@ async fn explain_token_says_what_each_provider_makes_of_a_token() {
         ),
         "{told}"
     );
-    assert!(
-        told.contains(&format!(
-            "accepted at POST /auth/google: it proves {sub} of google"
-        )),
-        "{told}"
-    );
+    assert!(told.contains(&format!("accepted at POST /auth/google: it proves {sub} of google")), "{told}");
     assert!(!told.contains(&opaque), "{told}");
     let told = explain(&app, &app.mock.github().access_token(GithubUser::default())).good();
-    assert!(
-        told.contains("accepted at POST /auth/github: it proves "),
-        "{told}"
-    );
+    assert!(told.contains("accepted at POST /auth/github: it proves "), "{told}");
     let told = explain(&app, "neither-one-nor-the-other").told();
+    assert!(told.contains("refused  as our access token: it is no JWT"), "{told}");
     assert!(
-        told.contains("refused  as our access token: it is no JWT"),
-        "{told}"
-    );
-    assert!(
-        told.contains(
-            "refused  at POST /auth/github: this is not a GitHub app's user access token"
-        ),
+        told.contains("refused  at POST /auth/github: this is not a GitHub app's user access token"),
         "{told}"
     );
 }
@@ -142,10 +104,7 @@ async fn explain_token_says_what_each_provider_makes_of_a_token() {
 #[test]
 fn explain_token_takes_the_token_as_argument_too_and_wants_one() {
     let told = run(&["explain-token", "opaque"], &[]).told();
-    assert!(
-        told.ends_with("No provider is configured, so no exchange would take it.\n"),
-        "{told}"
-    );
+    assert!(told.ends_with("No provider is configured, so no exchange would take it.\n"), "{told}");
     assert_eq!(
         run(&["explain-token"], &[]).bad(),
         "there is no token: give it as argument or on standard input"

@@ -9,10 +9,7 @@ use crate::support::TestApp;
 
 /// `tokenbooth user …` on a database.
 pub(super) fn user(db: &TestDatabase, arguments: &[&str]) -> Ended {
-    run(
-        &[&["user"], arguments].concat(),
-        &[("database.url", &db.url)],
-    )
+    run(&[&["user"], arguments].concat(), &[("database.url", &db.url)])
 }
 
 fn json_of(text: &str) -> Value {

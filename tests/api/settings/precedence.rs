@@ -21,28 +21,18 @@ fn a_file_wins_over_the_default_an_overlay_over_a_file_and_the_environment_over_
     };
     let (default, overlay, variable) = (port(), port(), port());
     let listens = |command: Tokenbooth| command.start().url();
-    let with_default = || {
-        Tokenbooth::new(&["serve"]).file(
-            "config/default.toml",
-            &format!("[server]\nport = {default}\n"),
-        )
-    };
+    let with_default =
+        || Tokenbooth::new(&["serve"]).file("config/default.toml", &format!("[server]\nport = {default}\n"));
     let with_overlay = || {
         with_default()
-            .file(
-                "config/staging.toml",
-                &format!("[server]\nport = {overlay}\n"),
-            )
+            .file("config/staging.toml", &format!("[server]\nport = {overlay}\n"))
             .env("TOKENBOOTH_ENV", "staging")
             .set("token.secret", SECRET)
     };
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     assert_eq!(listens(with_default()), url(default));
     assert_eq!(listens(with_overlay()), url(overlay));
-    assert_eq!(
-        listens(with_overlay().set("server.port", &variable.to_string())),
-        url(variable)
-    );
+    assert_eq!(listens(with_overlay().set("server.port", &variable.to_string())), url(variable));
     assert_eq!(Sources::defaults().load().expect("good").server.port, 8080);
 }
 
@@ -51,18 +41,12 @@ fn the_folder_of_files_can_be_named() {
     let command = serve()
         .file("elsewhere/default.toml", "[server]\nprot = 1\n")
         .env("TOKENBOOTH_CONFIG_DIR", "elsewhere");
-    assert_eq!(
-        refusal(command),
-        "server.prot: there is no such setting. Did you mean server.port?"
-    );
+    assert_eq!(refusal(command), "server.prot: there is no such setting. Did you mean server.port?");
 }
 
 fn load(settings: &[(&str, &str)]) -> Settings {
-    let sources = settings
-        .iter()
-        .fold(Sources::defaults(), |sources, (key, value)| {
-            sources.with(key, *value)
-        });
+    let sources =
+        settings.iter().fold(Sources::defaults(), |sources, (key, value)| sources.with(key, *value));
     sources.load().expect("good settings")
 }
 
@@ -71,25 +55,11 @@ fn database_url_counts_only_while_our_own_variable_is_absent() {
     let unreachable = "sqlite:///no/such/folder/t.db";
     let good = |command: Tokenbooth| drop(command.start().url());
     let line = refusal(serve().env("DATABASE_URL", unreachable));
-    assert!(
-        line.starts_with("database.url: the database is unavailable"),
-        "{line}"
-    );
-    good(
-        serve()
-            .env("DATABASE_URL", unreachable)
-            .set("database.url", "sqlite://t.db"),
-    );
+    assert!(line.starts_with("database.url: the database is unavailable"), "{line}");
+    good(serve().env("DATABASE_URL", unreachable).set("database.url", "sqlite://t.db"));
     // An empty variable is as good as none.
-    let line = refusal(
-        serve()
-            .env("DATABASE_URL", unreachable)
-            .set("database.url", ""),
-    );
-    assert!(
-        line.starts_with("database.url: the database is unavailable"),
-        "{line}"
-    );
+    let line = refusal(serve().env("DATABASE_URL", unreachable).set("database.url", ""));
+    assert!(line.starts_with("database.url: the database is unavailable"), "{line}");
     // It is environment, and wins over files.
     good(
         serve()
@@ -101,25 +71,14 @@ fn database_url_counts_only_while_our_own_variable_is_absent() {
 #[test]
 fn lists_are_written_with_commas_and_empty_variables_count_as_absent() {
     let settings = load(&[
-        (
-            "providers.google.client_ids",
-            " web.example.com, ios.example.com ,,",
-        ),
+        ("providers.google.client_ids", " web.example.com, ios.example.com ,,"),
         ("server.trusted_proxies", "10.0.0.0/8,192.0.2.7,::1"),
         ("server.port", ""),
         ("token.secret", ""),
         ("providers.github.client_id", ""),
     ]);
-    assert_eq!(
-        settings.providers.google.client_ids,
-        ["web.example.com", "ios.example.com"]
-    );
-    let proxies: Vec<String> = settings
-        .server
-        .trusted_proxies
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    assert_eq!(settings.providers.google.client_ids, ["web.example.com", "ios.example.com"]);
+    let proxies: Vec<String> = settings.server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["10.0.0.0/8", "192.0.2.7/32", "::1/128"]);
     assert_eq!(settings.server.port, 8080);
     assert!(settings.token.secret.is_none());
@@ -141,10 +100,7 @@ fn a_text_that_looks_like_a_number_or_a_truth_stays_the_text_it_is() {
     assert_eq!(secret.expose_secret(), "1e5");
     assert_eq!(settings.token.audience, "true");
     let secret = settings.token.secret.expect("a secret");
-    assert_eq!(
-        secret.expose_secret(),
-        "00000000000000000000000000000000000001"
-    );
+    assert_eq!(secret.expose_secret(), "00000000000000000000000000000000000001");
 }
 
 /// `default.toml` with every commented-out key put in.
@@ -177,10 +133,7 @@ fn documented() -> (String, BTreeSet<String>) {
 #[test]
 fn every_documented_key_is_accepted() {
     let (text, keys) = documented();
-    assert!(
-        keys.contains("token.secret") && keys.contains("providers.example.kind"),
-        "{keys:?}"
-    );
+    assert!(keys.contains("token.secret") && keys.contains("providers.example.kind"), "{keys:?}");
     let mut running = serve().file("config/default.toml", &text).start();
     running.url();
 }
@@ -188,20 +141,15 @@ fn every_documented_key_is_accepted() {
 #[test]
 fn every_key_there_is_stands_in_default_toml() {
     let (_, documented) = documented();
-    let documented: BTreeSet<String> = documented
-        .into_iter()
-        .map(|key| key.replace("providers.example.", "providers.<name>."))
-        .collect();
+    let documented: BTreeSet<String> =
+        documented.into_iter().map(|key| key.replace("providers.example.", "providers.<name>.")).collect();
     assert_eq!(documented, known_keys());
 }
 
 /// What the settings take, learned from their refusals: an unknown key is answered with all known ones.
 fn known_keys() -> BTreeSet<String> {
     let known = |key: &str| -> Vec<String> {
-        let error = Sources::defaults()
-            .with(key, "x")
-            .load()
-            .expect_err("an unknown key");
+        let error = Sources::defaults().with(key, "x").load().expect_err("an unknown key");
         let list = error.remedy.strip_prefix("Known here: ").expect("the list");
         list.split(", ").map(str::to_owned).collect()
     };
@@ -212,11 +160,7 @@ fn known_keys() -> BTreeSet<String> {
             keys.extend(all.iter().map(|key| format!("{section}.{key}")));
         }
     }
-    for (name, shown) in [
-        ("google", "google"),
-        ("github", "github"),
-        ("zzzzzzzz", "<name>"),
-    ] {
+    for (name, shown) in [("google", "google"), ("github", "github"), ("zzzzzzzz", "<name>")] {
         let all = known(&format!("providers.{name}.zzzzzzzz"));
         keys.extend(all.iter().map(|key| format!("providers.{shown}.{key}")));
     }
@@ -238,9 +182,6 @@ fn the_compiled_in_defaults_are_those_of_the_contract() {
     assert_eq!(settings.http_client.timeout, Duration::from_secs(5));
     assert!(!settings.accounts.link_verified_email);
     assert!(settings.providers.is_empty());
-    let production = Sources::defaults()
-        .environment("production")
-        .with("token.secret", SECRET)
-        .load();
+    let production = Sources::defaults().environment("production").with("token.secret", SECRET).load();
     assert_eq!(production.expect("good").log.format, LogFormat::Json);
 }

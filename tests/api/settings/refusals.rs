@@ -30,10 +30,7 @@ fn an_unknown_section_does_not_start() {
     assert_eq!(refusal_of("servr.port", VALUE), expected);
     assert_eq!(refusal_of_file("[servr]\nport = 1\n"), expected);
     let sections = "server, database, token, providers, jwks, http_client, accounts, rate_limit, cors, log";
-    assert_eq!(
-        refusal_of("port", VALUE),
-        format!("port: there is no such setting. Known here: {sections}")
-    );
+    assert_eq!(refusal_of("port", VALUE), format!("port: there is no such setting. Known here: {sections}"));
 }
 
 #[test]
@@ -58,11 +55,7 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
         ("server.port", "true", number),
         ("server.port", "80.5", number),
         ("server.workers", "0", "expected a whole number, 1 or more"),
-        (
-            "database.pool_size",
-            VALUE,
-            "expected a whole number, 1 or more",
-        ),
+        ("database.pool_size", VALUE, "expected a whole number, 1 or more"),
         ("database.migrate_on_start", VALUE, boolean),
         ("accounts.link_verified_email", VALUE, boolean),
         ("token.access_ttl", VALUE, duration),
@@ -72,19 +65,12 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
         ("server.trusted_proxies", "127.0.0.1,10.0.0.0/99", blocks),
         ("log.level", VALUE, levels),
         ("log.format", VALUE, "expected \"text\" or \"json\""),
-        (
-            "providers.google.nonce",
-            VALUE,
-            "expected \"optional\" or \"required\"",
-        ),
+        ("providers.google.nonce", VALUE, "expected \"optional\" or \"required\""),
         ("providers.acme.kind", VALUE, "expected \"oidc\""),
         ("token", VALUE, "expected a table"),
         ("providers.acme", VALUE, "expected a table"),
     ] {
-        assert_eq!(
-            refusal_of(key, value),
-            format!("{key}: {expected}. {}", described(key))
-        );
+        assert_eq!(refusal_of(key, value), format!("{key}: {expected}. {}", described(key)));
     }
 }
 
@@ -96,11 +82,7 @@ fn a_file_is_named_when_it_holds_a_value_of_the_wrong_type() {
             "[server]\nhost = [1]\n",
             "expected a string, found a list (from config/default.toml)",
         ),
-        (
-            "database.pool_size",
-            "[database]\npool_size = [1]\n",
-            "expected a whole number, 1 or more",
-        ),
+        ("database.pool_size", "[database]\npool_size = [1]\n", "expected a whole number, 1 or more"),
         (
             "token.secret",
             "[token]\nsecret = ['hunter2-must-not-be-shown']\n",
@@ -111,16 +93,9 @@ fn a_file_is_named_when_it_holds_a_value_of_the_wrong_type() {
             "[providers.google]\nclient_ids = 5\n",
             "expected a list of texts, or one text with commas",
         ),
-        (
-            "accounts",
-            "accounts = 'hunter2-must-not-be-shown'\n",
-            "expected a table",
-        ),
+        ("accounts", "accounts = 'hunter2-must-not-be-shown'\n", "expected a table"),
     ] {
-        assert_eq!(
-            refusal_of_file(text),
-            format!("{key}: {expected}. {}", described(key))
-        );
+        assert_eq!(refusal_of_file(text), format!("{key}: {expected}. {}", described(key)));
     }
 }
 
@@ -135,15 +110,10 @@ fn a_file_that_is_not_toml_is_told_the_place_and_the_line_is_not_shown() {
 
 #[test]
 fn a_time_that_allows_nothing_does_not_start() {
-    for (key, least) in [
-        ("token.access_ttl", "1s"),
-        ("database.timeout", "1ms"),
-        ("http_client.timeout", "1ms"),
-    ] {
-        assert_eq!(
-            refusal_of(key, "0s"),
-            format!("{key}: it is too short. Use at least {least}")
-        );
+    for (key, least) in
+        [("token.access_ttl", "1s"), ("database.timeout", "1ms"), ("http_client.timeout", "1ms")]
+    {
+        assert_eq!(refusal_of(key, "0s"), format!("{key}: it is too short. Use at least {least}"));
     }
 }
 
@@ -159,9 +129,7 @@ fn a_short_secret_does_not_start() {
             )
         );
     }
-    let exactly = Sources::defaults()
-        .with("token.secret", &SECRET[..32])
-        .load();
+    let exactly = Sources::defaults().with("token.secret", &SECRET[..32]).load();
     assert!(exactly.is_ok());
 }
 
@@ -177,11 +145,7 @@ fn production_does_not_start_without_a_secret_and_makes_none() {
         "token.secret: it is not set, and one is made up in development only. \
          Make one with `openssl rand -base64 48` and set TOKENBOOTH__TOKEN__SECRET on every replica"
     );
-    assert_eq!(
-        std::fs::read_dir(kept.path()).expect("a folder").count(),
-        0,
-        "nothing was made"
-    );
+    assert_eq!(std::fs::read_dir(kept.path()).expect("a folder").count(), 0, "nothing was made");
 }
 
 #[test]
@@ -212,10 +176,7 @@ fn a_provider_is_spoken_to_in_plain_http_on_loopback_only() {
         "providers.github.web_url",
     ];
     for key in keys {
-        assert_eq!(
-            refusal_of(key, "http://accounts.example.com/x"),
-            format!("{key}: {plain}. {remedy}")
-        );
+        assert_eq!(refusal_of(key, "http://accounts.example.com/x"), format!("{key}: {plain}. {remedy}"));
     }
     let key = keys[0];
     for (url, problem) in [
@@ -227,11 +188,7 @@ fn a_provider_is_spoken_to_in_plain_http_on_loopback_only() {
         ("ftp://127.0.0.1/x", "it is neither https:// nor http://"),
         ("accounts.example.com", "it is not a URL"),
     ] {
-        assert_eq!(
-            refusal_of(key, url),
-            format!("{key}: {problem}. {remedy}"),
-            "{url}"
-        );
+        assert_eq!(refusal_of(key, url), format!("{key}: {problem}. {remedy}"), "{url}");
     }
     for url in [
         "https://id.example.com/x",
@@ -253,10 +210,7 @@ fn oidc(name: &str) -> Tokenbooth {
     serve()
         .set(&format!("providers.{name}.kind"), "oidc")
         .set(&format!("providers.{name}.client_ids"), "app")
-        .set(
-            &format!("providers.{name}.discovery_url"),
-            "https://id.example.com/x",
-        )
+        .set(&format!("providers.{name}.discovery_url"), "https://id.example.com/x")
 }
 
 #[test]
@@ -281,21 +235,11 @@ fn a_provider_may_not_take_the_name_of_a_route() {
 fn a_provider_table_without_kind_is_taken_for_a_mistyped_name() {
     assert_eq!(
         refusal_of_file("[providers.gogle]\nclient_ids = [\"app\"]\n"),
-        format!(
-            "providers.gogle.kind: it is missing. {}",
-            described("providers.gogle.kind")
-        )
+        format!("providers.gogle.kind: it is missing. {}", described("providers.gogle.kind"))
     );
     assert_eq!(
-        refusal(
-            serve()
-                .set("providers.acme.kind", "oidc")
-                .set("providers.acme.client_ids", "app")
-        ),
-        format!(
-            "providers.acme.discovery_url: it is missing. {}",
-            described("providers.acme.discovery_url")
-        )
+        refusal(serve().set("providers.acme.kind", "oidc").set("providers.acme.client_ids", "app")),
+        format!("providers.acme.discovery_url: it is missing. {}", described("providers.acme.discovery_url"))
     );
 }
 
@@ -322,10 +266,7 @@ fn an_address_of_no_known_database_is_told_the_two_forms() {
         assert_eq!(refusal_of("database.url", url), expected);
         assert_eq!(refusal(serve().env("DATABASE_URL", url)), expected);
     }
-    assert_eq!(
-        refusal_of_file("[database]\nurl = \"\"\n"),
-        format!("database.url: {forms}. {end}")
-    );
+    assert_eq!(refusal_of_file("[database]\nurl = \"\"\n"), format!("database.url: {forms}. {end}"));
 }
 
 #[test]
@@ -335,15 +276,10 @@ fn an_unreachable_postgres_is_told_with_its_reason_and_without_its_address() {
     drop(free);
     let url = format!("postgres://operator:{VALUE}@127.0.0.1:{port}/accounts");
     let line = refusal_of("database.url", &url);
-    assert!(
-        line.starts_with("database.url: the database is unavailable: "),
-        "{line}"
-    );
+    assert!(line.starts_with("database.url: the database is unavailable: "), "{line}");
     assert!(line.contains("Connection refused"), "{line}");
     assert!(
-        line.ends_with(
-            "Check the address and that the database runs; `tokenbooth check` tells more"
-        ),
+        line.ends_with("Check the address and that the database runs; `tokenbooth check` tells more"),
         "{line}"
     );
     for secret in ["operator", "127.0.0.1", "accounts", &port.to_string()] {
@@ -354,13 +290,9 @@ fn an_unreachable_postgres_is_told_with_its_reason_and_without_its_address() {
 #[test]
 fn an_sqlite_file_in_no_folder_is_told_with_its_reason() {
     let line = refusal_of("database.url", "sqlite:///no/such/folder/t.db");
+    assert!(line.starts_with("database.url: the database is unavailable: "), "{line}");
     assert!(
-        line.starts_with("database.url: the database is unavailable: "),
-        "{line}"
-    );
-    assert!(
-        line.contains("Unable to open the database file")
-            || line.contains("unable to open database file"),
+        line.contains("Unable to open the database file") || line.contains("unable to open database file"),
         "{line}"
     );
 }
@@ -382,39 +314,24 @@ fn a_port_that_is_taken_is_told_with_a_way_out() {
 fn a_host_that_is_not_this_machine_is_told_so() {
     // 192.0.2.0/24 is for documentation (RFC 5737): no machine has it.
     let line = refusal_of("server.host", "192.0.2.1");
+    assert!(line.starts_with("server.host, server.port: cannot listen on 192.0.2.1:0: "), "{line}");
     assert!(
-        line.starts_with("server.host, server.port: cannot listen on 192.0.2.1:0: "),
-        "{line}"
-    );
-    assert!(
-        line.ends_with(
-            "Set server.host to an address of this machine, 127.0.0.1 or 0.0.0.0 for example"
-        ),
+        line.ends_with("Set server.host to an address of this machine, 127.0.0.1 or 0.0.0.0 for example"),
         "{line}"
     );
 }
 
 #[test]
 fn a_variable_that_is_not_unicode_is_named_and_not_shown() {
-    let value =
-        std::ffi::OsString::from_vec([b"hunter2-must-not-be-shown\xff".as_slice()].concat());
-    for name in [
-        "TOKENBOOTH__TOKEN__SECRET",
-        "DATABASE_URL",
-        "TOKENBOOTH_ENV",
-    ] {
+    let value = std::ffi::OsString::from_vec([b"hunter2-must-not-be-shown\xff".as_slice()].concat());
+    for name in ["TOKENBOOTH__TOKEN__SECRET", "DATABASE_URL", "TOKENBOOTH_ENV"] {
         assert_eq!(
             refusal(serve().env(name, &value)),
             format!("{name}: the variable is not valid Unicode. Set it to text in UTF-8")
         );
     }
     // A variable that is not ours is none of our business.
-    assert!(
-        Sources::defaults()
-            .with("token.audience", "x")
-            .load()
-            .is_ok()
-    );
+    assert!(Sources::defaults().with("token.audience", "x").load().is_ok());
 }
 
 #[test]
@@ -424,11 +341,7 @@ fn an_unknown_environment_does_not_start() {
         "TOKENBOOTH_ENV: there is no file staging.toml in the settings folder. Use development or production, or write that file"
     );
     // With its file it does, and nothing is made up in it.
-    let line = refusal(
-        serve()
-            .env("TOKENBOOTH_ENV", "staging")
-            .file("config/staging.toml", ""),
-    );
+    let line = refusal(serve().env("TOKENBOOTH_ENV", "staging").file("config/staging.toml", ""));
     assert!(line.starts_with("token.secret: it is not set"), "{line}");
 }
 
@@ -439,10 +352,7 @@ fn public_url_origins_and_audience_are_checked() {
         "server.public_url: it is not an http(s) URL without a trailing slash, query and fragment. Write it like https://auth.mail.com"
     );
     assert_eq!(
-        refusal_of(
-            "cors.allowed_origins",
-            "https://app.example.com,https://app.example.com/"
-        ),
+        refusal_of("cors.allowed_origins", "https://app.example.com,https://app.example.com/"),
         "cors.allowed_origins: an entry is not an origin as browsers send it. Write scheme, host and port only, like https://app.mail.com, or \"*\""
     );
     assert_eq!(

@@ -73,53 +73,32 @@ impl Answer {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.expect("a whole body");
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Self {
-            status,
-            headers,
-            text,
-            json,
-        }
+        Self { status, headers, text, json }
     }
 
     /// The header as text, empty when it is absent.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().expect("a header of text"))
+        self.headers.get(name).map_or("", |value| value.to_str().expect("a header of text"))
     }
 
     /// Asserts a refusal in the documented form: status, code, `application/problem+json`; answers its detail.
     #[track_caller]
     pub fn assert_problem(&self, status: u16, code: &str) -> &str {
-        assert_eq!(
-            (self.status, self.json["code"].as_str()),
-            (status, Some(code)),
-            "{}",
-            self.text
-        );
+        assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{}", self.text);
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.json["status"], status);
         assert_eq!(self.json["type"], format!("urn:tokenbooth:error:{code}"));
         assert!(self.json["title"].is_string());
-        self.json["detail"]
-            .as_str()
-            .expect("every refusal explains itself")
+        self.json["detail"].as_str().expect("every refusal explains itself")
     }
 
     /// Asserts that the provider is said to be in trouble: 502, 503 or 504 with `Retry-After`.
     #[track_caller]
     pub fn assert_provider_unavailable(&self) {
-        assert!(
-            matches!(self.status, 502..=504),
-            "{} {}",
-            self.status,
-            self.text
-        );
+        assert!(matches!(self.status, 502..=504), "{} {}", self.status, self.text);
         self.assert_problem(self.status, "provider_unavailable");
         assert!(
-            self.header("retry-after")
-                .parse::<u64>()
-                .is_ok_and(|seconds| seconds >= 1),
+            self.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds >= 1),
             "{:?}",
             self.headers
         );
@@ -129,10 +108,7 @@ impl Answer {
     pub fn assert_signed_in(&self) -> SignedIn {
         assert_eq!(self.status, 200, "{}", self.text);
         SignedIn {
-            jwt: self.json["access_token"]
-                .as_str()
-                .expect("a token")
-                .to_owned(),
+            jwt: self.json["access_token"].as_str().expect("a token").to_owned(),
             user_id: self.json["user"]["id"].as_str().expect("an id").to_owned(),
             created: self.json["created"].as_bool().expect("created"),
             json: self.json.clone(),
@@ -159,20 +135,13 @@ impl TestApp {
         change: impl FnOnce(Sources) -> Sources,
     ) -> Self {
         let sources = change(Self::sources(&mock, &db.url));
-        Self::try_start(mock, db, sources)
-            .await
-            .expect("the service starts")
+        Self::try_start(mock, db, sources).await.expect("the service starts")
     }
 
     /// The settings of [`TestApp::start`].
     pub fn sources(mock: &MockProviders, database_url: &str) -> Sources {
-        let settings = mock
-            .settings()
-            .into_iter()
-            .chain(mock.oidc_settings("acme"));
-        let sources = settings.fold(Sources::defaults(), |sources, (key, value)| {
-            sources.with(&key, value)
-        });
+        let settings = mock.settings().into_iter().chain(mock.oidc_settings("acme"));
+        let sources = settings.fold(Sources::defaults(), |sources, (key, value)| sources.with(&key, value));
         sources
             .with("server.port", "0")
             .with("server.workers", "2")
@@ -188,25 +157,22 @@ impl TestApp {
         sources: Sources,
     ) -> Result<Self, StartError> {
         let clock = Arc::new(TestClock::default());
-        let (stop, stopped) = oneshot::channel();
+        let (stop, end) = oneshot::channel();
         let (ready, port) = oneshot::channel();
         let shared_clock = Arc::clone(&clock);
         // A system of its own: the service answers while the test blocks, and everything of it ends with the thread.
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let built = sources
-                    .load()
-                    .map_err(StartError::from)
-                    .and_then(|settings| {
-                        let app = App::build_with_clock(settings, shared_clock)?;
-                        Ok((app.port(), app.start()?))
-                    });
+                let built = sources.load().map_err(StartError::from).and_then(|settings| {
+                    let app = App::build_with_clock(settings, shared_clock)?;
+                    Ok((app.port(), app.start()?))
+                });
                 match built {
                     Err(error) => drop(ready.send(Err(error))),
                     Ok((port, (server, stopper))) => {
                         let server = actix_web::rt::spawn(server);
                         let _ = ready.send(Ok(port));
-                        let _ = stopped.await;
+                        let _ = end.await;
                         stopper.stop_at_once().await;
                         let _ = server.await;
                     }
@@ -215,51 +181,29 @@ impl TestApp {
         });
         let port = port.await.expect("the service's thread lives")?;
         let base = format!("http://127.0.0.1:{port}");
-        Ok(Self {
-            base,
-            db,
-            mock,
-            clock,
-            http: client(),
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { base, db, mock, clock, http: client(), stop: Some(stop), thread: Some(thread) })
     }
 
     /// `POST /auth/{provider}` with a JSON body.
     pub async fn exchange(&self, provider: &str, body: &Value) -> Answer {
-        let request = self
-            .http
-            .post(format!("{}/auth/{provider}", self.base))
-            .json(body);
+        let request = self.http.post(format!("{}/auth/{provider}", self.base)).json(body);
         Answer::of(request.send().await.expect("an answer")).await
     }
 
     /// `POST /auth/google` with an ID token.
     pub async fn exchange_id_token(&self, id_token: &str) -> Answer {
-        self.exchange("google", &json!({ "id_token": id_token }))
-            .await
+        self.exchange("google", &json!({ "id_token": id_token })).await
     }
 
     /// `GET` of a path with a bearer token.
     pub async fn get_as(&self, path: &str, jwt: &str) -> Answer {
-        let request = self
-            .http
-            .get(format!("{}{path}", self.base))
-            .bearer_auth(jwt);
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(jwt);
         Answer::of(request.send().await.expect("an answer")).await
     }
 
     /// `GET` of a path.
     pub async fn get(&self, path: &str) -> Answer {
-        Answer::of(
-            self.http
-                .get(format!("{}{path}", self.base))
-                .send()
-                .await
-                .expect("an answer"),
-        )
-        .await
+        Answer::of(self.http.get(format!("{}{path}", self.base)).send().await.expect("an answer")).await
     }
 
     /// `GET /api/me`.
@@ -269,23 +213,19 @@ impl TestApp {
 
     /// Signs a person in with a Google ID token.
     pub async fn sign_in(&self, person: Person) -> SignedIn {
-        self.exchange_id_token(&self.mock.google().id_token(person.claims()))
-            .await
-            .assert_signed_in()
+        self.exchange_id_token(&self.mock.google().id_token(person.claims())).await.assert_signed_in()
     }
 
     /// Signs in with a Google access token.
     pub async fn exchange_google_access_token(&self, grant: impl Into<Grant>) -> Answer {
         let token = self.mock.google().access_token(grant);
-        self.exchange("google", &json!({ "access_token": token }))
-            .await
+        self.exchange("google", &json!({ "access_token": token })).await
     }
 
     /// Signs in with a GitHub access token.
     pub async fn exchange_github(&self, grant: impl Into<GithubGrant>) -> Answer {
         let token = self.mock.github().access_token(grant);
-        self.exchange("github", &json!({ "access_token": token }))
-            .await
+        self.exchange("github", &json!({ "access_token": token })).await
     }
 
     /// Waits until the key caches have been filled, so that what follows is warm.
@@ -312,15 +252,8 @@ impl Drop for TestApp {
 }
 
 /// A client for a test's own use.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the client of the tests, not of the service"
-)]
+#[expect(clippy::disallowed_methods, reason = "the client of the tests, not of the service")]
 pub fn client() -> reqwest::Client {
     let policy = reqwest::redirect::Policy::none();
-    reqwest::Client::builder()
-        .redirect(policy)
-        .no_proxy()
-        .build()
-        .expect("a client")
+    reqwest::Client::builder().redirect(policy).no_proxy().build().expect("a client")
 }

@@ -38,24 +38,15 @@ impl Tokenbooth {
     pub fn of(program: &Path, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .current_dir(folder.path())
-            .env_clear()
-            .stdin(Stdio::null());
+        command.args(arguments).current_dir(folder.path()).env_clear().stdin(Stdio::null());
         Self { command, folder }
     }
 
     /// `tokenbooth serve` on a free port, with the mock Google, GitHub and (as `acme`) OpenID Connect issuer.
     pub fn serving(mock: &MockProviders, database_url: &str) -> Self {
-        let settings = mock
-            .settings()
-            .into_iter()
-            .chain(mock.oidc_settings("acme"));
+        let settings = mock.settings().into_iter().chain(mock.oidc_settings("acme"));
         settings
-            .fold(Self::new(&["serve"]), |command, (key, value)| {
-                command.set(&key, &value)
-            })
+            .fold(Self::new(&["serve"]), |command, (key, value)| command.set(&key, &value))
             .set("server.port", "0")
             .set("server.workers", "2")
             .set("database.url", database_url)
@@ -110,32 +101,16 @@ impl Tokenbooth {
         let mut running = self.start();
         let status = running.wait();
         let read = |path| std::fs::read(path).expect("a file");
-        Output {
-            status,
-            stdout: read(&running.stdout),
-            stderr: read(&running.stderr),
-        }
+        Output { status, stdout: read(&running.stdout), stderr: read(&running.stderr) }
     }
 
     /// Starts, with stdout and stderr in files.
     pub fn start(mut self) -> Running {
-        let (stdout, stderr) = (
-            self.folder.path().join("stdout"),
-            self.folder.path().join("stderr"),
-        );
+        let (stdout, stderr) = (self.folder.path().join("stdout"), self.folder.path().join("stderr"));
         let file = |path: &Path| File::create(path).expect("a file");
-        let child = self
-            .command
-            .stdout(file(&stdout))
-            .stderr(file(&stderr))
-            .spawn()
-            .expect("the binary runs");
-        Running {
-            child,
-            stdout,
-            stderr,
-            folder: self.folder,
-        }
+        let child =
+            self.command.stdout(file(&stdout)).stderr(file(&stderr)).spawn().expect("the binary runs");
+        Running { child, stdout, stderr, folder: self.folder }
     }
 }
 
@@ -152,19 +127,13 @@ impl Running {
         std::fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Waits until it is listening (at `log.level` info) and answers with its URL.
     #[track_caller]
     pub fn url(&mut self) -> String {
         let line = self.wait_for("listening on 127.0.0.1:");
         let (_, port) = line.split_once("listening on 127.0.0.1:").expect("a line");
         // A line of JSON goes on after the port.
-        let end = port
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(port.len());
+        let end = port.find(|c: char| !c.is_ascii_digit()).unwrap_or(port.len());
         format!("http://127.0.0.1:{}", &port[..end])
     }
 
@@ -190,9 +159,7 @@ impl Running {
 
     /// Sends `TERM`, `INT`, `KILL` …
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status();
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
@@ -204,11 +171,7 @@ impl Running {
             if let Some(status) = self.child.try_wait().expect("a process of ours") {
                 return status;
             }
-            assert!(
-                Instant::now() < deadline,
-                "it does not end:\n{}",
-                self.stderr()
-            );
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.stderr());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
