@@ -3,7 +3,8 @@
 //!
 //!     TOKENBOOTH__PROVIDERS__GOOGLE__CLIENT_IDS=<your client id> PORT=3000 cargo run --example embedded
 //!
-//! Settings are read as `tokenbooth serve` reads them; only where to listen is this app's own business.
+//! Settings are read as `tokenbooth serve` reads them; only where to listen is this app's own business,
+//! so set `server.public_url`, which is also the `iss` of the tokens, to where this app is reached.
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, get};

@@ -12,6 +12,7 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
@@ -173,9 +174,12 @@ impl App {
     /// # Errors
     /// When the server cannot run.
     pub async fn run_until_stopped(self) -> Result<(), StartError> {
+        // Before anything says that we listen: who reads that may stop us at once, and must meet more than the default,
+        // which is to die.
+        let stop_signal = stop_signal()?;
         let (server, stopper) = self.start()?;
         let signal = tokio::spawn(async move {
-            stop_signal().await;
+            stop_signal.await;
             log::info!("stopping: waiting for the requests in flight");
             stopper.stop().await;
         });
@@ -267,17 +271,16 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            }
+/// SIGTERM or Ctrl-C, from this call on.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-        Err(_) => drop(interrupt.await),
-    }
+    })
 }
 
 fn migrate_or_refuse(database: &DatabaseSettings) -> Result<(), StartError> {
