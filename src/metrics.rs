@@ -84,7 +84,7 @@ struct PoolLabels {
 pub struct Metrics {
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     exchanges: Family<ExchangeLabels, Counter>,
-    /// Given to [`crate::provider::client::ProviderClient`].
+    /// Given to [`crate::provider::ProviderClient`].
     pub provider_latency: ProviderLatency,
     /// Given to [`crate::db::Db`].
     pub loader: LoaderMetrics,

@@ -1,7 +1,7 @@
 //! The database: the only place that knows Diesel, and that there are two of them.
 //!
 //! [`Db::run`] takes a closure off the async threads and hands it a connection; the queries are plain functions in one
-//! file per table. The bearer's user, read at every request, goes another way: [`Db::user`], the [`loader`].
+//! file per table. The bearer's user, read at every request, goes another way: [`Db::user`], `loader.rs`.
 
 mod connection;
 pub mod identities;

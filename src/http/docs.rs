@@ -16,9 +16,10 @@ use crate::state::AppState;
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
-/// Relative, so that it holds wherever the routes are mounted. The validator badge would ask a server on the internet.
+/// Relative, so that it holds wherever the routes are mounted. The validator badge would ask a server on the internet, and
+/// a remembered "Authorize" would keep the token in localStorage, where any script finds it.
 static SWAGGER_UI: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let config = Config::new(["../openapi.json"]).validator_url("none").persist_authorization(true);
+    let config = Config::new(["../openapi.json"]).validator_url("none");
     Arc::new(config.try_it_out_enabled(true).display_request_duration(true))
 });
 

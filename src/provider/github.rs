@@ -113,7 +113,7 @@ impl Github {
             // Said of us, not of the token.
             StatusCode::UNAUTHORIZED => Err(Outage::bad_answer(
                 NAME,
-                "it refuses our own credentials; are providers.github.client_id and client_secret right?",
+                "it refuses our own credentials, providers.github.client_id and client_secret",
             )
             .into()),
             _ => Err(trouble(&answer).into()),

@@ -205,7 +205,7 @@ async fn a_body_without_exactly_one_credential_is_refused_and_told_why() {
         ("{", "not JSON"),
         (r#"{"id_token":"a""#, "not JSON"),
         (r#"{"id_token":"a",}"#, "not JSON"),
-        (r#"{'id_token':'a'}"#, "not JSON"),
+        ("{'id_token':'a'}", "not JSON"),
         (r#"{"id_token":"a"} {}"#, "something follows"),
         (r#"{"id_token":"\ud800"}"#, "JSON"),
         ("[]", "expected an object"),

@@ -48,7 +48,7 @@ fn check_says_of_each_problem_what_it_is_and_how_to_mend_it() {
         (
             "providers.github.client_secret",
             "not-the-secret-of-the-app",
-            format!("problem  providers.github: github's answer cannot be used: it refuses our own credentials; are providers.github.client_id and client_secret right?. {way_out}"),
+            format!("problem  providers.github: github's answer cannot be used: it refuses our own credentials, providers.github.client_id and client_secret. {way_out}"),
         ),
         (
             "providers.google.discovery_url",
