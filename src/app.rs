@@ -1,13 +1,12 @@
 //! Putting it together: [`Tokenbooth`] for an app of one's own, [`App`] for the whole server.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_cors::Cors;
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
@@ -18,16 +17,15 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
 use crate::http;
+use crate::listener;
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::provider::{ProviderClient, Providers};
 use crate::secret_file;
-use crate::settings::{CorsSettings, DatabaseSettings, Settings, SettingsError};
+use crate::settings::{DatabaseSettings, Settings, SettingsError};
 use crate::state::AppState;
 use crate::token::{Keyring, Tokens};
 
-/// Connections waiting to be accepted; actix's own default.
-const BACKLOG: u32 = 1024;
 /// An idle connection is closed after this, so that a stopping process need not wait longer for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
@@ -38,7 +36,7 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The address cannot be listened on.
-    #[error("server.host, server.port: cannot listen on {address}: {reason}. {}", listen_remedy(reason))]
+    #[error("server.host, server.port: cannot listen on {address}: {reason}. {}", listener::remedy(reason))]
     Listen {
         /// Host and port.
         address: String,
@@ -151,7 +149,9 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub fn build_with_clock(mut settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
-        let listener = listen(&settings.server.host, settings.server.port)?;
+        let (host, port) = (&settings.server.host, settings.server.port);
+        let listener = listener::listen(host, port)
+            .map_err(|reason| StartError::Listen { address: format!("{host}:{port}"), reason })?;
         let port = listener.local_addr()?.port();
         settings.server.port = port;
         Ok(Self { tokenbooth: Tokenbooth::build_with_clock(settings, clock)?, listener, port })
@@ -206,7 +206,7 @@ impl App {
                 .app_data(app.state.clone())
                 .configure(app.routes())
                 .default_service(web::route().to(http::not_found))
-                .wrap(Condition::new(!cors_settings.allowed_origins.is_empty(), cors(cors_settings)))
+                .wrap(Condition::new(!cors_settings.allowed_origins.is_empty(), http::cors(cors_settings)))
                 // The last one is the outermost: preflights and 404 are observed too.
                 .wrap(from_fn(http::observe))
         })
@@ -237,38 +237,6 @@ impl Stopper {
         drop(self.door.take());
         self.server.stop(false).await;
     }
-}
-
-fn listen_remedy(reason: &io::Error) -> &'static str {
-    match reason.kind() {
-        io::ErrorKind::AddrInUse => "Choose another port, with TOKENBOOTH__SERVER__PORT for example",
-        io::ErrorKind::PermissionDenied => {
-            "Choose a port from 1024 on, with TOKENBOOTH__SERVER__PORT for example"
-        }
-        _ => "Set server.host to an address of this machine, 127.0.0.1 or 0.0.0.0 for example",
-    }
-}
-
-fn listen(host: &str, port: u16) -> Result<TcpListener, StartError> {
-    let failed = |reason| StartError::Listen { address: format!("{host}:{port}"), reason };
-    let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(failed)?.collect();
-    let mut last = io::Error::other("the name has no address");
-    for address in addresses {
-        match listen_on(address) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
-        }
-    }
-    Err(failed(last))
-}
-
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
-    // Tokio's socket and not std's listener, whose queue of 128 is short for a burst of new clients.
-    let socket =
-        if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
 }
 
 /// SIGTERM or Ctrl-C, from this call on.
@@ -332,17 +300,4 @@ pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
     let keyring = Keyring::new(&secret, &settings.token.previous_secrets);
     let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
     Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
-}
-
-/// No cookies are involved, so credentials are not allowed and any origin may be named without danger.
-fn cors(settings: &CorsSettings) -> Cors {
-    let cors = Cors::default()
-        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
-        .allowed_headers(["authorization", "content-type", "x-request-id"])
-        .expose_headers(["x-request-id", "retry-after", "www-authenticate"])
-        .max_age(usize::try_from(settings.max_age.as_secs()).unwrap_or(usize::MAX));
-    settings.allowed_origins.iter().fold(cors, |cors, origin| match origin.as_str() {
-        "*" => cors.allow_any_origin().send_wildcard(),
-        origin => cors.allowed_origin(origin),
-    })
 }

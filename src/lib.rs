@@ -44,6 +44,7 @@ mod drain;
 pub mod error;
 pub mod http;
 pub mod jws;
+mod listener;
 pub mod metrics;
 pub mod mock;
 pub mod openapi;

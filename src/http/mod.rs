@@ -1,6 +1,7 @@
 //! Every URL of the product on one screen. A handler reads as the protocol does: take, verify, decide, store, answer.
 
 mod bearer;
+mod cors;
 mod docs;
 mod exchange;
 mod exchange_request;
@@ -13,6 +14,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource, ResponseError, guard};
 
 pub use self::bearer::{AdminUser, CurrentUser};
+pub(crate) use self::cors::cors;
 pub use self::exchange::TokenAnswer;
 pub use self::exchange_request::ExchangeBody;
 pub use self::health::Readiness;
