@@ -5,6 +5,7 @@ use std::fmt;
 use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use utoipa::ToSchema;
 
@@ -27,23 +28,44 @@ pub(super) struct ExchangeRequest {
 }
 
 /// Exactly one of `id_token`, `credential`, `access_token`, `token`. Other members are ignored.
-#[derive(ToSchema)]
+// For OpenAPI only: a body is read by `Members`, which tells its errors apart.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
 #[schema(example = json!({ "id_token": "eyJhbGciOiJSUzI1NiIs…" }))]
-#[expect(
-    dead_code,
-    reason = "the body as OpenAPI shows it; it is read by `Members`, which tells its errors apart"
-)]
-pub struct ExchangeBody {
+pub enum ExchangeBody {
     /// A signed ID token (google, oidc).
-    id_token: Option<String>,
+    IdToken {
+        /// The token.
+        #[schema(min_length = 1)]
+        id_token: String,
+        /// The nonce the client used, if any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nonce: Option<String>,
+    },
     /// The same, under the name Google's own button posts.
-    credential: Option<String>,
+    Credential {
+        /// The token.
+        #[schema(min_length = 1)]
+        credential: String,
+        /// The nonce the client used, if any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nonce: Option<String>,
+    },
     /// An opaque access token (google, github).
-    access_token: Option<String>,
+    AccessToken {
+        /// The token.
+        #[schema(min_length = 1)]
+        access_token: String,
+    },
     /// Either kind, told apart by its shape.
-    token: Option<String>,
-    /// The nonce the client used, if any.
-    nonce: Option<String>,
+    Token {
+        /// The token.
+        #[schema(min_length = 1)]
+        token: String,
+        /// The nonce the client used, if any.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nonce: Option<String>,
+    },
 }
 
 /// Our members, each at most once and a string; `null` is as good as absent.

@@ -17,7 +17,7 @@ pub use self::bearer::{AdminUser, CurrentUser};
 pub(crate) use self::cors::cors;
 pub use self::exchange::TokenAnswer;
 pub use self::exchange_request::ExchangeBody;
-pub use self::health::Readiness;
+pub use self::health::{Health, Readiness};
 pub use self::me::Me;
 pub use self::observe::observe;
 use crate::error::{ApiError, Code};
