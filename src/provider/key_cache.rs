@@ -278,8 +278,7 @@ impl Keeper {
         let max_age = max_age(&answer.headers);
         let fetched_at = Instant::now();
         let usable_until = fetched_at + max_age + self.settings.max_stale;
-        // A fifth of its life is left for the provider to come back before anyone notices.
-        let refresh_in = (max_age * 4 / 5).max(self.settings.cooldown).max(Duration::from_secs(1));
+        let refresh_in = refresh_in(max_age, self.settings.cooldown);
         Ok((KeySet { discovery, keys, fetched_at, usable_until }, refresh_in))
     }
 
@@ -303,6 +302,13 @@ impl Keeper {
         }
         Ok(discovery)
     }
+}
+
+/// Before `max-age` ends: a fifth of it is left for the provider to come back before anyone notices. An answer that may
+/// not be kept at all would have us ask without end; it is kept for a cool-down.
+fn refresh_in(max_age: Duration, cooldown: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_secs(1);
+    if max_age < LEAST { cooldown.max(LEAST) } else { (max_age * 4 / 5).max(LEAST) }
 }
 
 /// How long the answer may be kept (RFC 9111 §5.2.2.1), less what it has aged on the way (§5.1).

@@ -230,6 +230,17 @@ async fn keys_are_refreshed_before_their_max_age_ends() {
     assert!(Duration::from_secs(3) < after && after < Duration::from_secs(6), "{after:?}");
 }
 
+/// The cool-down is for made-up key ids; it must not keep a key that the provider gave for two seconds.
+#[actix_web::test]
+async fn a_short_max_age_is_kept_to_whatever_the_cooldown() {
+    let mock = mock().await;
+    mock.google().keys().set_max_age(2);
+    let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
+    let begin = Instant::now();
+    until("two refreshes", async || (app.mock.requests(Endpoint::Jwks) >= 3).then_some(())).await;
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
 #[actix_web::test]
 async fn a_provider_that_forbids_caching_is_asked_once_a_second_at_most() {
     for cache_control in ["no-store", "max-age=0", "public, max-age=0, must-revalidate"] {
