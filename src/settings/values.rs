@@ -11,12 +11,18 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 use crate::db::DatabaseUrl;
 
+/// The longest duration that is taken. A longer one means "for ever", and added to a moment it would overflow.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// `"500ms"`, `"30s"`, `"5m"`, `"24h"`, `"30d"`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|_| {
-        D::Error::custom("expected a duration such as \"500ms\", \"30s\", \"5m\", \"24h\" or \"30d\"")
-    })
+    let expected = "expected a duration such as \"500ms\", \"30s\", \"5m\", \"24h\" or \"30d\"";
+    let duration = humantime::parse_duration(&text).map_err(|_| D::Error::custom(expected))?;
+    if duration > LONGEST {
+        return Err(D::Error::custom("expected a duration of at most 100 years"));
+    }
+    Ok(duration)
 }
 
 /// A TCP port. Not serde's `u16`: the library underneath reads "true" as 1.

@@ -59,6 +59,7 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
         ("database.migrate_on_start", VALUE, boolean),
         ("accounts.link_verified_email", VALUE, boolean),
         ("token.access_ttl", VALUE, duration),
+        ("database.timeout", "500000000000y", "expected a duration of at most 100 years"),
         ("token.access_ttl", "30", duration),
         ("database.timeout", "-5s", duration),
         ("server.trusted_proxies", VALUE, blocks),
