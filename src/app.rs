@@ -163,12 +163,6 @@ impl App {
         self.port
     }
 
-    /// The service inside, for a caller that wants its state.
-    #[must_use]
-    pub fn tokenbooth(&self) -> &Tokenbooth {
-        &self.tokenbooth
-    }
-
     /// Serves until SIGTERM or Ctrl-C, then lets the requests in flight end.
     ///
     /// # Errors

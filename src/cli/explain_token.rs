@@ -112,14 +112,8 @@ fn user_accepts(settings: &Settings, claims: VerifiedClaims) -> Result<String, S
     let user = db::connect(&settings.database.url)
         .and_then(|mut conn| users::find(&mut conn, claims.user_id))
         .map_err(|error| format!("its signature and claims are good, but {error}"))?;
-    match user {
-        None => Err(format!("its user {} does not exist any more", claims.user_id)),
-        Some(user) if user.token_version != claims.token_version => {
-            Err("the user's tokens were revoked".to_owned())
-        }
-        Some(user) if user.disabled => Err("the user is disabled".to_owned()),
-        Some(user) => Ok(format!("it is a token of user {}", user.id)),
-    }
+    let user = claims.admit(user).map_err(|error| error.to_string())?;
+    Ok(format!("it is a token of user {}", user.id))
 }
 
 fn verdict(out: &mut impl Write, door: &str, result: &Result<String, String>) -> Result<bool, CommandError> {

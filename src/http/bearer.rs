@@ -33,14 +33,7 @@ impl FromRequest for CurrentUser {
         Box::pin(async move {
             let (state, claims) = verified?;
             let user = state.db.user(claims.user_id).await?;
-            let user = user.ok_or_else(|| ApiError::bad_bearer("its user was deleted"))?;
-            if user.token_version != claims.token_version {
-                return Err(ApiError::bad_bearer("the user's tokens were revoked"));
-            }
-            if user.disabled {
-                return Err(ApiError::bad_bearer("the user is disabled"));
-            }
-            Ok(Self(user))
+            Ok(Self(claims.admit(user)?))
         })
     }
 }

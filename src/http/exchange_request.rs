@@ -39,7 +39,6 @@ pub enum ExchangeBody {
         #[schema(min_length = 1)]
         id_token: String,
         /// The nonce the client used, if any.
-        #[serde(skip_serializing_if = "Option::is_none")]
         nonce: Option<String>,
     },
     /// The same, under the name Google's own button posts.
@@ -48,7 +47,6 @@ pub enum ExchangeBody {
         #[schema(min_length = 1)]
         credential: String,
         /// The nonce the client used, if any.
-        #[serde(skip_serializing_if = "Option::is_none")]
         nonce: Option<String>,
     },
     /// An opaque access token (google, github).
@@ -63,7 +61,6 @@ pub enum ExchangeBody {
         #[schema(min_length = 1)]
         token: String,
         /// The nonce the client used, if any.
-        #[serde(skip_serializing_if = "Option::is_none")]
         nonce: Option<String>,
     },
 }

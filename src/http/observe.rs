@@ -93,6 +93,9 @@ fn log_access(
     let RequestLabels { method, route, status } = labels;
     // 5xx are ours to look at; everything else is the day's business.
     let level = if *status >= 500 { log::Level::Warn } else { log::Level::Info };
+    if !log::log_enabled!(target: "tokenbooth::access", level) {
+        return;
+    }
     let id = id.to_str().unwrap_or_default();
     let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
     let ms = took.as_secs_f64() * 1000.0;

@@ -109,12 +109,7 @@ impl Google {
                 return Err(Refusal::InvalidToken(problem.to_owned()));
             }
         }
-        let profile = Profile {
-            email: user.email.as_str(),
-            email_verified: user.email_verified == Value::Bool(true),
-            name: user.name.as_str(),
-            avatar_url: user.picture.as_str(),
-        };
+        let profile = Profile::of_claims(&user.email, &user.email_verified, &user.name, &user.picture);
         Ok(VerifiedIdentity::new(NAME, &user.sub, &profile))
     }
 

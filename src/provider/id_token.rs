@@ -112,12 +112,8 @@ impl IdTokens {
             ));
         }
         self.check_nonce(claims.nonce.as_deref(), credential.nonce.as_deref())?;
-        let profile = Profile {
-            email: claims.email.as_str(),
-            email_verified: claims.email_verified == Value::Bool(true),
-            name: claims.name.as_str(),
-            avatar_url: claims.picture.as_str(),
-        };
+        let profile =
+            Profile::of_claims(&claims.email, &claims.email_verified, &claims.name, &claims.picture);
         Ok(VerifiedIdentity::new(&self.provider, &claims.sub, &profile))
     }
 

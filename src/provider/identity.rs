@@ -1,5 +1,6 @@
 //! Who a provider says somebody is, after the proof, made fit for the database and for a page.
 
+use serde_json::Value;
 use url::Url;
 
 /// Longest display name kept, in characters. A longer one is cut, control characters (U+0000 among them, which
@@ -35,6 +36,24 @@ pub(super) struct Profile<'a> {
     pub email_verified: bool,
     pub name: Option<&'a str>,
     pub avatar_url: Option<&'a str>,
+}
+
+impl<'a> Profile<'a> {
+    /// From the standard claims (OpenID Connect Core §5.1), in an ID token or at `userinfo`. One of another type is left
+    /// out, and an address is verified only when that is `true` and no text.
+    pub(super) fn of_claims(
+        email: &'a Value,
+        email_verified: &Value,
+        name: &'a Value,
+        picture: &'a Value,
+    ) -> Self {
+        Self {
+            email: email.as_str(),
+            email_verified: *email_verified == Value::Bool(true),
+            name: name.as_str(),
+            avatar_url: picture.as_str(),
+        }
+    }
 }
 
 impl VerifiedIdentity {

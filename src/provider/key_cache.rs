@@ -41,9 +41,9 @@ pub struct Discovery {
 }
 
 /// A key set, and where it came from.
-pub struct KeySet {
+struct KeySet {
     /// The document that led to it.
-    pub discovery: Discovery,
+    discovery: Discovery,
     keys: HashMap<String, VerificationKey>,
     fetched_at: Instant,
     usable_until: Instant,
@@ -66,8 +66,6 @@ pub struct KeysStatus {
     pub age: Option<Duration>,
     /// The first fetch has ended, well or badly.
     pub attempted: bool,
-    /// Why the last fetch failed.
-    pub last_error: Option<String>,
 }
 
 /// Where a provider's keys come from, and what its discovery document must say.
@@ -155,12 +153,11 @@ impl KeyCache {
     #[must_use]
     pub fn status(&self) -> KeysStatus {
         let set = self.current();
-        let progress = self.shared.progress.borrow();
+        let attempted = self.shared.progress.borrow().completed > 0;
         KeysStatus {
             keys: set.as_ref().map_or(0, |set| set.keys.len()),
             age: set.map(|set| set.fetched_at.elapsed()),
-            attempted: progress.completed > 0,
-            last_error: progress.failure.as_ref().map(ToString::to_string),
+            attempted,
         }
     }
 

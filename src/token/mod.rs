@@ -79,6 +79,33 @@ pub enum TokenError {
         /// `token.access_ttl` in seconds.
         allowed: i64,
     },
+    /// There is no such row any more.
+    #[error("its user was deleted")]
+    UserDeleted,
+    /// The row's `token_version` moved on.
+    #[error("the user's tokens were revoked")]
+    Revoked,
+    /// The row says so.
+    #[error("the user is disabled")]
+    UserDisabled,
+}
+
+impl VerifiedClaims {
+    /// The row has the last word on a token that is good in itself: this is what ends tokens nobody stored. `user` is
+    /// the row of [`VerifiedClaims::user_id`], read after the token came in.
+    ///
+    /// # Errors
+    /// Deleted, revoked or disabled.
+    pub fn admit(self, user: Option<User>) -> Result<User, TokenError> {
+        let user = user.ok_or(TokenError::UserDeleted)?;
+        if user.token_version != self.token_version {
+            return Err(TokenError::Revoked);
+        }
+        if user.disabled {
+            return Err(TokenError::UserDisabled);
+        }
+        Ok(user)
+    }
 }
 
 impl Tokens {
