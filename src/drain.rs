@@ -16,10 +16,11 @@ use actix_web::dev::Extensions;
 
 /// How long clients that keep their connection have to meet an answer that says `Connection: close`.
 const FAREWELL: Duration = Duration::from_millis(500);
-/// How long the connections that were let in last have to be accepted and served.
-const LAST_CALL: Duration = Duration::from_millis(300);
-/// The least of it: the acceptor's and the workers' turn.
-const TURN: Duration = Duration::from_millis(50);
+/// How long the connections that were let in last have to come through the handshake, the acceptor and the queue of a
+/// worker: until then they are not among the open ones we count. Generous, for a machine that is busy with much else.
+const TURN: Duration = Duration::from_millis(250);
+/// How long they then have to be served.
+const LAST_CALL: Duration = Duration::from_secs(1);
 /// How often we look whether everybody has left.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -66,7 +67,7 @@ impl Door {
         Self { listener: Arc::new(Mutex::new(Some(listener))), connections }
     }
 
-    /// Returns when the server can be stopped, after [`FAREWELL`] and [`LAST_CALL`] at most. Answers must already say
+    /// Returns when the server can be stopped, after [`Door::longest`] at most. Answers must already say
     /// `Connection: close`.
     pub(crate) async fn see_everybody_out(&self) {
         self.connections.all_closed(FAREWELL).await;
@@ -90,14 +91,29 @@ impl Door {
     }
 }
 
-/// A filter that drops every packet to the listening socket: who knocks now is not answered, knocks again after a second
-/// and is refused. Connections already made, accepted or not, are sockets of their own and live on.
+/// A filter that drops the first packet of every new connection: who knocks now is not answered, knocks again after a
+/// second and is refused. Connections already made, accepted or not, live on. Only the first packet: the last one of a
+/// handshake goes to the listening socket too, and a client whose handshake stopped half-way believes that it is
+/// connected, sends its request, and is reset.
 #[cfg(target_os = "linux")]
 fn let_nobody_in(listener: &TcpListener) -> std::io::Result<()> {
-    /// `BPF_RET | BPF_K` of `linux/bpf_common.h`: end, with so many bytes of the packet kept.
+    // `linux/bpf_common.h`: load a byte, mask it, compare it, end with so many bytes of the packet kept.
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
-    let drop_all = socket2::SockFilter::new(RETURN, 0, 0, 0);
-    socket2::SockRef::from(listener).attach_filter(&[drop_all])
+    // RFC 9293 §3.1: the flags are byte 13 of the TCP header, at which such a filter's packet begins.
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let step = socket2::SockFilter::new;
+    socket2::SockRef::from(listener).attach_filter(&[
+        step(LOAD_BYTE, 0, 0, FLAGS),
+        step(AND, 0, 0, SYN | ACK),
+        step(JUMP_IF_EQUAL, 0, 1, SYN),
+        step(RETURN, 0, 0, 0),
+        step(RETURN, 0, 0, u32::MAX),
+    ])
 }
 
 /// Elsewhere a connection that comes in the very moment of the stop may be reset.
