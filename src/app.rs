@@ -17,6 +17,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
 use crate::http;
+use crate::jws::UnusableKey;
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::openapi;
@@ -64,6 +65,9 @@ pub enum StartError {
         /// The system's reason.
         reason: io::Error,
     },
+    /// The secret of the tokens.
+    #[error("token.secret, token.previous_secrets: {0}")]
+    Secret(#[from] UnusableKey),
     /// The server.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),
@@ -92,7 +96,7 @@ impl Tokenbooth {
     pub fn build_with_clock(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
         migrate_or_refuse(&settings.database)?;
         let metrics = Metrics::default();
-        let db = Db::connect(db_options(&settings.database), &metrics.loader)?;
+        let db = Db::connect(db_options(&settings.database), &metrics.rounds)?;
         let client = provider_client(&settings, &metrics, &clock)?;
         let providers = Providers::new(&settings, &client, &clock);
         let tokens = tokens(&settings)?;
@@ -291,7 +295,7 @@ pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
         None => secret_file::read_or_create(&settings.database.url)
             .map_err(|(path, reason)| StartError::SecretFile { path, reason })?,
     };
-    let keyring = Keyring::new(&secret, &settings.token.previous_secrets);
+    let keyring = Keyring::new(&secret, &settings.token.previous_secrets)?;
     let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
     Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
 }

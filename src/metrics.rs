@@ -1,5 +1,6 @@
 //! Every metric of `/metrics`, declared in one place (Prometheus text format, OpenMetrics names).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,7 +17,7 @@ pub struct RequestLabels {
     /// `GET` …, or `OTHER`.
     pub method: &'static str,
     /// `/auth/{provider}` …
-    pub route: String,
+    pub route: Cow<'static, str>,
     /// The status.
     pub status: u16,
 }
@@ -62,11 +63,22 @@ pub struct PoolGauge {
 /// Seconds each provider takes to answer, by provider and outcome.
 pub type ProviderLatency = Family<ProviderLabels, Histogram, fn() -> Histogram>;
 
-/// What the user loader tells of itself.
+/// How many requests share a round to the database, for each kind of round.
 #[derive(Debug, Clone)]
-pub struct LoaderMetrics {
-    /// Requests in one round.
-    pub batch_size: Histogram,
+pub struct RoundMetrics {
+    /// Reads of the bearer's user.
+    pub users: Histogram,
+    /// Reads of the identity behind an exchange.
+    pub identities: Histogram,
+    /// Changes, where the database has one writer.
+    pub writes: Histogram,
+}
+
+impl Default for RoundMetrics {
+    fn default() -> Self {
+        let sizes = || Histogram::new(exponential_buckets(1.0, 2.0, 8));
+        Self { users: sizes(), identities: sizes(), writes: sizes() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -87,7 +99,7 @@ pub struct Metrics {
     /// Given to [`crate::provider::ProviderClient`].
     pub provider_latency: ProviderLatency,
     /// Given to [`crate::db::Db`].
-    pub loader: LoaderMetrics,
+    pub rounds: RoundMetrics,
     keys: Family<KeysLabels, Gauge>,
     keys_age: Family<KeysLabels, Gauge>,
     pool: Family<PoolLabels, Gauge>,
@@ -110,7 +122,7 @@ impl Default for Metrics {
         let exchanges = Family::default();
         let provider_latency: ProviderLatency =
             Family::new_with_constructor(provider_seconds as fn() -> Histogram);
-        let loader = LoaderMetrics { batch_size: Histogram::new(exponential_buckets(1.0, 2.0, 8)) };
+        let rounds = RoundMetrics::default();
         let (keys, keys_age, pool) = (Family::default(), Family::default(), Family::default());
         let mut registry = Registry::with_prefix("tokenbooth");
         registry.register_with_unit(
@@ -122,16 +134,18 @@ impl Default for Metrics {
         registry.register("exchanges", "Exchanges by provider and result", exchanges.clone());
         let help = "Time a provider takes to answer";
         registry.register_with_unit("provider_request", help, Unit::Seconds, provider_latency.clone());
-        registry.register(
-            "user_loader_batch",
-            "Bearer requests that shared one read",
-            loader.batch_size.clone(),
-        );
+        for (name, help, sizes) in [
+            ("user_loader_batch", "Bearer requests that shared one read", &rounds.users),
+            ("identity_loader_batch", "Exchanges that shared one read", &rounds.identities),
+            ("writer_batch", "Changes that shared one commit", &rounds.writes),
+        ] {
+            registry.register(name, help, sizes.clone());
+        }
         registry.register("jwks_keys", "Usable provider keys", keys.clone());
         registry.register_with_unit("jwks_age", "Age of the provider keys", Unit::Seconds, keys_age.clone());
         registry.register("database_connections", "Connections of the pool", pool.clone());
         let registry = std::sync::Arc::new(registry);
-        Self { requests, exchanges, provider_latency, loader, keys, keys_age, pool, registry }
+        Self { requests, exchanges, provider_latency, rounds, keys, keys_age, pool, registry }
     }
 }
 

@@ -88,3 +88,20 @@ pub struct Identity {
     /// When it was last proved, to the hour.
     pub last_used_at: Timestamp,
 }
+
+/// What an identity is found by: whose word, and for whom. Nothing else a provider says of a person is unique.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdentityKey {
+    /// The provider's name in our settings.
+    pub provider: String,
+    /// The provider's id of this person.
+    pub provider_id: String,
+}
+
+impl Identity {
+    /// What this identity is found by.
+    #[must_use]
+    pub fn key(&self) -> IdentityKey {
+        IdentityKey { provider: self.provider.clone(), provider_id: self.provider_id.clone() }
+    }
+}

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::db::{self, Db, DbConn, DbError, identities, users};
+use crate::db::{Db, DbConn, DbError, identities, users};
 use crate::provider::VerifiedIdentity;
 use crate::settings::AccountsSettings;
 use crate::user::{Identity, User, UserId};
@@ -48,31 +48,23 @@ pub async fn sign_in(
     identity: VerifiedIdentity,
     now: Timestamp,
 ) -> Result<SignIn, SignInError> {
-    let sign_in = db
-        .run(move |conn| {
-            for _ in 0..ATTEMPTS {
-                if let Some((known, user)) =
-                    identities::find_with_user(conn, &identity.provider, &identity.provider_id)?
-                {
-                    return welcome_back(conn, known, user, &identity, now);
-                }
-                match first_sign_in(conn, rules, &identity, now) {
-                    Err(DbError::Conflict) => {}
-                    result => return result,
-                }
-            }
-            Err(DbError::Unavailable("a first sign-in met another one again and again".to_owned()))
-        })
-        .await?;
-    if sign_in.user.disabled {
-        return Err(SignInError::Disabled(sign_in.user.id));
+    for _ in 0..ATTEMPTS {
+        let signed_in = match db.identity(identity.key()).await? {
+            Some((known, user)) => welcome_back(db, known, user, &identity, now).await,
+            None => first_sign_in(db, rules, identity.clone(), now).await,
+        };
+        match signed_in {
+            Err(DbError::Conflict) => {}
+            Ok(SignIn { user, .. }) if user.disabled => return Err(SignInError::Disabled(user.id)),
+            result => return Ok(result?),
+        }
     }
-    Ok(sign_in)
+    Err(DbError::Unavailable("a first sign-in met another one again and again".to_owned()).into())
 }
 
 /// A known identity: the profile follows the provider, and nothing is written when nothing changed.
-fn welcome_back(
-    conn: &mut DbConn,
+async fn welcome_back(
+    db: &Db,
     mut known: Identity,
     mut user: User,
     identity: &VerifiedIdentity,
@@ -90,18 +82,20 @@ fn welcome_back(
         user.last_login_at = Some(now);
         known.last_used_at = now;
     }
-    if (&known, &user) != (&before.0, &before.1) {
-        db::transaction(conn, |conn| {
-            if profile_changed {
-                users::update_profile(conn, &user, now)?;
-            }
-            if due {
-                users::update_last_login(conn, user.id, now)?;
-            }
-            identities::update_at_sign_in(conn, &known)
-        })?;
+    if (&known, &user) == (&before.0, &before.1) {
+        return Ok(SignIn { user, created: false });
     }
-    Ok(SignIn { user, created: false })
+    db.write(move |conn| {
+        if profile_changed {
+            users::update_profile(conn, &user, now)?;
+        }
+        if due {
+            users::update_last_login(conn, user.id, now)?;
+        }
+        identities::update_at_sign_in(conn, &known)?;
+        Ok(SignIn { user, created: false })
+    })
+    .await
 }
 
 /// Takes over what the provider says now. What it does not mention stays: a token without the e-mail scope is no news.
@@ -126,40 +120,49 @@ fn follow_provider(known: &mut Identity, user: &mut User, identity: &VerifiedIde
 ///
 /// # Errors
 /// [`DbError::Conflict`] when another request has just stored it; nothing is written then.
-fn first_sign_in(
-    conn: &mut DbConn,
+async fn first_sign_in(
+    db: &Db,
     rules: AccountsSettings,
+    identity: VerifiedIdentity,
+    now: Timestamp,
+) -> Result<SignIn, DbError> {
+    db.write(move |conn| {
+        if rules.link_verified_email
+            && let Some(user) = the_one_user_with(conn, identity.verified_email())?
+        {
+            return link(conn, user, &identity, now);
+        }
+        let user = User {
+            id: UserId::generate(),
+            email: identity.verified_email().map(str::to_owned),
+            name: identity.name.clone(),
+            avatar_url: identity.avatar_url.clone(),
+            admin: false,
+            disabled: false,
+            token_version: 0,
+            created_at: now,
+            last_login_at: Some(now),
+        };
+        users::insert(conn, &user)?;
+        identities::insert(conn, &new_identity(user.id, &identity, user.email.is_some(), now))?;
+        Ok(SignIn { user, created: true })
+    })
+    .await
+}
+
+/// One more way in for a user who is there; a disabled one gets none.
+fn link(
+    conn: &mut DbConn,
+    mut user: User,
     identity: &VerifiedIdentity,
     now: Timestamp,
 ) -> Result<SignIn, DbError> {
-    if rules.link_verified_email
-        && let Some(mut user) = the_one_user_with(conn, identity.verified_email())?
-    {
-        if !user.disabled {
-            db::transaction(conn, |conn| {
-                identities::insert(conn, &new_identity(user.id, identity, false, now))?;
-                users::update_last_login(conn, user.id, now)
-            })?;
-            user.last_login_at = Some(now);
-        }
-        return Ok(SignIn { user, created: false });
+    if !user.disabled {
+        identities::insert(conn, &new_identity(user.id, identity, false, now))?;
+        users::update_last_login(conn, user.id, now)?;
+        user.last_login_at = Some(now);
     }
-    let user = User {
-        id: UserId::generate(),
-        email: identity.verified_email().map(str::to_owned),
-        name: identity.name.clone(),
-        avatar_url: identity.avatar_url.clone(),
-        admin: false,
-        disabled: false,
-        token_version: 0,
-        created_at: now,
-        last_login_at: Some(now),
-    };
-    db::transaction(conn, |conn| {
-        users::insert(conn, &user)?;
-        identities::insert(conn, &new_identity(user.id, identity, user.email.is_some(), now))
-    })?;
-    Ok(SignIn { user, created: true })
+    Ok(SignIn { user, created: false })
 }
 
 /// Several users with one address are no answer to "whose is it".

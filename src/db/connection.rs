@@ -17,6 +17,19 @@ pub enum DbConn {
     Sqlite(SqliteConnection),
 }
 
+/// Runs a query on whichever database the [`DbConn`] is: written once, compiled for each. Given the `DbConn` itself, Diesel
+/// writes the SQL anew at every call and only then looks for the prepared statement: a quarter of all instructions of an
+/// authenticated read (docs/PERFORMANCE.md).
+macro_rules! on_either {
+    ($conn:expr, |$either:ident| $query:expr) => {
+        match $conn {
+            $crate::db::DbConn::Postgres($either) => $query,
+            $crate::db::DbConn::Sqlite($either) => $query,
+        }
+    };
+}
+pub(super) use on_either;
+
 /// SQLite's settings belong to a connection, not to the file. `busy_timeout` first: the next statements already
 /// may have to wait for a writer. `synchronous = NORMAL` is safe with a write-ahead log: a power cut may lose the last
 /// commits, never the database.

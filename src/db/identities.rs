@@ -1,13 +1,16 @@
 //! Queries on `identities`.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use uuid::Uuid;
 
+use super::connection::on_either;
 use super::schema::{identities, users};
 use super::users::{UserRow, parse_id};
-use super::{DbConn, DbError};
+use super::{DbConn, DbError, transaction};
 use crate::clock::Timestamp;
-use crate::user::{Identity, User, UserId};
+use crate::user::{Identity, IdentityKey, User, UserId};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = identities)]
@@ -45,18 +48,17 @@ impl TryFrom<IdentityRow> for Identity {
 /// # Errors
 /// [`DbError::Conflict`] when this person of this provider is known already.
 pub fn insert(conn: &mut DbConn, identity: &Identity) -> Result<(), DbError> {
-    diesel::insert_into(identities::table)
-        .values((
-            identities::id.eq(identity.id.to_string()),
-            identities::user_id.eq(identity.user_id.to_string()),
-            identities::provider.eq(&identity.provider),
-            identities::provider_id.eq(&identity.provider_id),
-            identities::email.eq(identity.email.as_deref()),
-            identities::gives_email.eq(identity.gives_email),
-            identities::created_at.eq(identity.created_at.0),
-            identities::last_used_at.eq(identity.last_used_at.0),
-        ))
-        .execute(conn)?;
+    let statement = diesel::insert_into(identities::table).values((
+        identities::id.eq(identity.id.to_string()),
+        identities::user_id.eq(identity.user_id.to_string()),
+        identities::provider.eq(&identity.provider),
+        identities::provider_id.eq(&identity.provider_id),
+        identities::email.eq(identity.email.as_deref()),
+        identities::gives_email.eq(identity.gives_email),
+        identities::created_at.eq(identity.created_at.0),
+        identities::last_used_at.eq(identity.last_used_at.0),
+    ));
+    on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
 }
 
@@ -64,18 +66,51 @@ pub fn insert(conn: &mut DbConn, identity: &Identity) -> Result<(), DbError> {
 ///
 /// # Errors
 /// [`DbError`].
-pub fn find_with_user(
-    conn: &mut DbConn,
-    provider: &str,
-    provider_id: &str,
-) -> Result<Option<(Identity, User)>, DbError> {
-    let row: Option<(IdentityRow, UserRow)> = identities::table
-        .inner_join(users::table)
-        .filter(identities::provider.eq(provider).and(identities::provider_id.eq(provider_id)))
-        .select((IdentityRow::as_select(), UserRow::as_select()))
-        .get_result(conn)
-        .optional()?;
+pub fn find_with_user(conn: &mut DbConn, key: &IdentityKey) -> Result<Option<(Identity, User)>, DbError> {
+    let IdentityKey { provider, provider_id } = key;
+    let row: Option<(IdentityRow, UserRow)> = on_either!(conn, |conn| {
+        identities::table
+            .inner_join(users::table)
+            .filter(identities::provider.eq(provider).and(identities::provider_id.eq(provider_id)))
+            .select((IdentityRow::as_select(), UserRow::as_select()))
+            .get_result(conn)
+            .optional()
+    })?;
     row.map(|(identity, user)| Ok((identity.try_into()?, user.try_into()?))).transpose()
+}
+
+/// All of these that exist, each with its user. As [`super::users::find_all`]; PostgreSQL is asked once for each provider.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find_all_with_users(
+    conn: &mut DbConn,
+    keys: &[IdentityKey],
+) -> Result<HashMap<IdentityKey, (Identity, User)>, DbError> {
+    let found: Vec<(Identity, User)> = match conn {
+        DbConn::Postgres(conn) => {
+            let mut rows: Vec<(IdentityRow, UserRow)> = Vec::new();
+            for of_one_provider in keys.chunk_by(|one, next| one.provider == next.provider) {
+                let ids = of_one_provider.iter().map(|key| &key.provider_id);
+                let same_provider = identities::provider.eq(&of_one_provider[0].provider);
+                rows.extend(
+                    identities::table
+                        .inner_join(users::table)
+                        .filter(same_provider.and(identities::provider_id.eq_any(ids)))
+                        .select((IdentityRow::as_select(), UserRow::as_select()))
+                        .load::<(IdentityRow, UserRow)>(conn)?,
+                );
+            }
+            let typed =
+                |(identity, user): (IdentityRow, UserRow)| Ok((identity.try_into()?, user.try_into()?));
+            rows.into_iter().map(typed).collect::<Result<_, DbError>>()?
+        }
+        DbConn::Sqlite(_) if keys.len() == 1 => find_with_user(conn, &keys[0])?.into_iter().collect(),
+        DbConn::Sqlite(_) => transaction(conn, |conn| {
+            keys.iter().filter_map(|key| find_with_user(conn, key).transpose()).collect()
+        })?,
+    };
+    Ok(found.into_iter().map(|(identity, user)| (identity.key(), (identity, user))).collect())
 }
 
 /// A user's identities, oldest first.
@@ -83,11 +118,14 @@ pub fn find_with_user(
 /// # Errors
 /// [`DbError`].
 pub fn list(conn: &mut DbConn, user_id: UserId) -> Result<Vec<Identity>, DbError> {
-    let rows: Vec<IdentityRow> = identities::table
-        .filter(identities::user_id.eq(user_id.to_string()))
-        .order(identities::id.asc())
-        .select(IdentityRow::as_select())
-        .load(conn)?;
+    let user_id = user_id.to_string();
+    let rows: Vec<IdentityRow> = on_either!(conn, |conn| {
+        identities::table
+            .filter(identities::user_id.eq(user_id))
+            .order(identities::id.asc())
+            .select(IdentityRow::as_select())
+            .load(conn)
+    })?;
     rows.into_iter().map(Identity::try_from).collect()
 }
 
@@ -96,12 +134,12 @@ pub fn list(conn: &mut DbConn, user_id: UserId) -> Result<Vec<Identity>, DbError
 /// # Errors
 /// [`DbError`].
 pub fn update_at_sign_in(conn: &mut DbConn, identity: &Identity) -> Result<(), DbError> {
-    diesel::update(identities::table.filter(identities::id.eq(identity.id.to_string())))
-        .set((
+    let statement =
+        diesel::update(identities::table.filter(identities::id.eq(identity.id.to_string()))).set((
             identities::email.eq(identity.email.as_deref()),
             identities::gives_email.eq(identity.gives_email),
             identities::last_used_at.eq(identity.last_used_at.0),
-        ))
-        .execute(conn)?;
+        ));
+    on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
 }

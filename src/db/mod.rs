@@ -1,14 +1,16 @@
 //! The database: the only place that knows Diesel, and that there are two of them.
 //!
-//! [`Db::run`] takes a closure off the async threads and hands it a connection; the queries are plain functions in one
-//! file per table. The bearer's user, read at every request, goes another way: [`Db::user`], `loader.rs`.
+//! The queries are plain functions in one file per table. [`Db::user`] and [`Db::identity`], read at every request, go
+//! through `loader.rs`; [`Db::write`] is a transaction; [`Db::run`] is for everything else.
 
 mod connection;
 pub mod identities;
 mod loader;
+mod rounds;
 mod schema;
 mod url;
 pub mod users;
+mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +25,11 @@ use tokio::time::timeout;
 use self::connection::ConnectionManager;
 pub use self::connection::DbConn;
 pub use self::connection::connect;
-use self::loader::UserLoader;
+use self::loader::Loader;
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
-use crate::metrics::{LoaderMetrics, PoolGauge};
-use crate::user::{User, UserId};
+use self::writer::Writer;
+use crate::metrics::{PoolGauge, RoundMetrics};
+use crate::user::{Identity, IdentityKey, User, UserId};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
@@ -67,11 +70,14 @@ pub struct DbOptions {
     pub timeout: Duration,
 }
 
-/// A pool of connections and the loader. Cheap to clone.
+/// A pool of connections, the loaders and the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     pool: r2d2::Pool<ConnectionManager>,
-    loader: Arc<UserLoader>,
+    users: Arc<Loader<UserId, User>>,
+    identities: Arc<Loader<IdentityKey, (Identity, User)>>,
+    /// Only where there may be but one.
+    writer: Option<Arc<Writer>>,
     /// One permit for each connection: a closure that hangs keeps its permit, so that an unresponsive database costs
     /// as many threads as there are connections and no more.
     permits: Arc<Semaphore>,
@@ -83,7 +89,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError::Unavailable`] with the driver's reason.
-    pub fn connect(options: DbOptions, metrics: &LoaderMetrics) -> Result<Self, DbError> {
+    pub fn connect(options: DbOptions, metrics: &RoundMetrics) -> Result<Self, DbError> {
         drop(connect(&options.url)?);
         let pool = r2d2::Pool::builder()
             .max_size(options.pool_size)
@@ -91,9 +97,17 @@ impl Db {
             .connection_timeout(options.timeout)
             .error_handler(Box::new(LogPoolErrors))
             .build_unchecked(ConnectionManager { url: options.url.clone() });
-        let loader = Arc::new(UserLoader::start(&options, metrics)?);
+        let url = &options.url;
+        let users = Loader::start("user-loader", url, &metrics.users, users::find_all)?;
+        let identities =
+            Loader::start("identity-loader", url, &metrics.identities, identities::find_all_with_users)?;
+        let writer = match url {
+            DatabaseUrl::Sqlite(_) => Some(Arc::new(Writer::start(url, &metrics.writes)?)),
+            DatabaseUrl::Postgres(_) => None,
+        };
         let permits = Arc::new(Semaphore::new(options.pool_size as usize));
-        Ok(Self { pool, loader, permits, options: Arc::new(options) })
+        let (users, identities) = (Arc::new(users), Arc::new(identities));
+        Ok(Self { pool, users, identities, writer, permits, options: Arc::new(options) })
     }
 
     /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
@@ -119,7 +133,22 @@ impl Db {
             .await
             .map_err(|_| stopped())?
         };
-        timeout(self.options.timeout, work).await.unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
+        self.in_time(work).await
+    }
+
+    /// Runs queries in a transaction: everything or nothing, and answered after the commit.
+    ///
+    /// # Errors
+    /// As [`Db::run`], and [`DbError::Overloaded`].
+    pub async fn write<T, F>(&self, queries: F) -> Result<T, DbError>
+    where
+        F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        match &self.writer {
+            Some(writer) => self.in_time(writer.write(queries)).await,
+            None => self.run(|conn| transaction(conn, queries)).await,
+        }
     }
 
     /// The user of this id, read from the database after this call began; `None` when there is no such row.
@@ -127,9 +156,22 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`], [`DbError::Overloaded`].
     pub async fn user(&self, id: UserId) -> Result<Option<User>, DbError> {
-        timeout(self.options.timeout, self.loader.load(id))
-            .await
-            .unwrap_or_else(|_| Err(too_slow(self.options.timeout)))
+        self.in_time(self.users.load(id)).await
+    }
+
+    /// The identity of this key and its user, read from the database after this call began.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`], [`DbError::Overloaded`].
+    pub async fn identity(&self, key: IdentityKey) -> Result<Option<(Identity, User)>, DbError> {
+        self.in_time(self.identities.load(key)).await
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+        let limit = self.options.timeout;
+        timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(DbError::Unavailable(format!("no answer within database.timeout ({limit:?})")))
+        })
     }
 
     /// Whether the database answers.
@@ -221,10 +263,6 @@ fn stopped() -> DbError {
     DbError::Unavailable("the service is stopping".to_owned())
 }
 
-fn too_slow(limit: Duration) -> DbError {
-    DbError::Unavailable(format!("no answer within database.timeout ({limit:?})"))
-}
-
 /// The pool opens connections in the background and reports here why it could not; the manager's errors are clean of
 /// the address.
 #[derive(Debug)]
@@ -236,9 +274,8 @@ impl r2d2::HandleError<DbError> for LogPoolErrors {
     }
 }
 
-/// Everything or nothing: an error undoes what the closure wrote. Write first inside it: on SQLite a transaction that
-/// reads before it writes fails at once when another writer was faster, whatever the busy timeout.
-pub(crate) fn transaction<T, F>(conn: &mut DbConn, queries: F) -> Result<T, DbError>
+/// Everything or nothing: an error undoes what the closure wrote.
+fn transaction<T, F>(conn: &mut DbConn, queries: F) -> Result<T, DbError>
 where
     F: FnOnce(&mut DbConn) -> Result<T, DbError>,
 {

@@ -1,9 +1,12 @@
 //! Queries on `users`.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
+use super::connection::on_either;
 use super::schema::users;
-use super::{DbConn, DbError};
+use super::{DbConn, DbError, transaction};
 use crate::clock::Timestamp;
 use crate::user::{User, UserId};
 
@@ -55,21 +58,20 @@ fn lower(email: Option<&str>) -> Option<String> {
 /// # Errors
 /// [`DbError`].
 pub fn insert(conn: &mut DbConn, user: &User) -> Result<(), DbError> {
-    diesel::insert_into(users::table)
-        .values((
-            users::id.eq(user.id.to_string()),
-            users::email.eq(user.email.as_deref()),
-            users::email_lower.eq(lower(user.email.as_deref())),
-            users::name.eq(user.name.as_deref()),
-            users::avatar_url.eq(user.avatar_url.as_deref()),
-            users::admin.eq(user.admin),
-            users::disabled.eq(user.disabled),
-            users::token_version.eq(user.token_version),
-            users::created_at.eq(user.created_at.0),
-            users::updated_at.eq(user.created_at.0),
-            users::last_login_at.eq(user.last_login_at.map(|at| at.0)),
-        ))
-        .execute(conn)?;
+    let statement = diesel::insert_into(users::table).values((
+        users::id.eq(user.id.to_string()),
+        users::email.eq(user.email.as_deref()),
+        users::email_lower.eq(lower(user.email.as_deref())),
+        users::name.eq(user.name.as_deref()),
+        users::avatar_url.eq(user.avatar_url.as_deref()),
+        users::admin.eq(user.admin),
+        users::disabled.eq(user.disabled),
+        users::token_version.eq(user.token_version),
+        users::created_at.eq(user.created_at.0),
+        users::updated_at.eq(user.created_at.0),
+        users::last_login_at.eq(user.last_login_at.map(|at| at.0)),
+    ));
+    on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
 }
 
@@ -79,24 +81,32 @@ pub fn insert(conn: &mut DbConn, user: &User) -> Result<(), DbError> {
 /// # Errors
 /// [`DbError`].
 pub fn find(conn: &mut DbConn, id: UserId) -> Result<Option<User>, DbError> {
-    users::table
-        .filter(users::id.eq(id.to_string()))
-        .select(UserRow::as_select())
-        .get_result(conn)
-        .optional()?
-        .map(User::try_from)
-        .transpose()
+    let id = id.to_string();
+    let row: Option<UserRow> = on_either!(conn, |conn| {
+        users::table.filter(users::id.eq(id)).select(UserRow::as_select()).get_result(conn).optional()
+    })?;
+    row.map(User::try_from).transpose()
 }
 
-/// All users of these ids that exist, in one query.
+/// All users of these ids that exist. PostgreSQL is asked once for all of them; SQLite has no round trip to save, so it
+/// is asked in turn, each time by the same prepared statement, and locks its file once for all of them.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn find_all(conn: &mut DbConn, ids: &[UserId]) -> Result<Vec<User>, DbError> {
-    let ids = ids.iter().map(UserId::to_string);
-    let rows: Vec<UserRow> =
-        users::table.filter(users::id.eq_any(ids)).select(UserRow::as_select()).load(conn)?;
-    rows.into_iter().map(User::try_from).collect()
+pub fn find_all(conn: &mut DbConn, ids: &[UserId]) -> Result<HashMap<UserId, User>, DbError> {
+    let users: Vec<User> = match conn {
+        DbConn::Postgres(conn) => {
+            let ids = ids.iter().map(UserId::to_string);
+            let rows: Vec<UserRow> =
+                users::table.filter(users::id.eq_any(ids)).select(UserRow::as_select()).load(conn)?;
+            rows.into_iter().map(User::try_from).collect::<Result<_, _>>()?
+        }
+        DbConn::Sqlite(_) if ids.len() == 1 => find(conn, ids[0])?.into_iter().collect(),
+        DbConn::Sqlite(_) => {
+            transaction(conn, |conn| ids.iter().filter_map(|id| find(conn, *id).transpose()).collect())?
+        }
+    };
+    Ok(users.into_iter().map(|user| (user.id, user)).collect())
 }
 
 /// Users with this e-mail, ASCII letters compared without case, at most `limit`, oldest first.
@@ -104,12 +114,15 @@ pub fn find_all(conn: &mut DbConn, ids: &[UserId]) -> Result<Vec<User>, DbError>
 /// # Errors
 /// [`DbError`].
 pub fn find_by_email(conn: &mut DbConn, email: &str, limit: i64) -> Result<Vec<User>, DbError> {
-    let rows: Vec<UserRow> = users::table
-        .filter(users::email_lower.eq(email.to_ascii_lowercase()))
-        .order(users::id.asc())
-        .limit(limit)
-        .select(UserRow::as_select())
-        .load(conn)?;
+    let email = email.to_ascii_lowercase();
+    let rows: Vec<UserRow> = on_either!(conn, |conn| {
+        users::table
+            .filter(users::email_lower.eq(email))
+            .order(users::id.asc())
+            .limit(limit)
+            .select(UserRow::as_select())
+            .load(conn)
+    })?;
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -120,12 +133,14 @@ pub fn find_by_email(conn: &mut DbConn, email: &str, limit: i64) -> Result<Vec<U
 pub fn list(conn: &mut DbConn, after: Option<UserId>, limit: i64) -> Result<Vec<User>, DbError> {
     // Every id is greater than the empty text.
     let after = after.map_or_else(String::new, |id| id.to_string());
-    let rows: Vec<UserRow> = users::table
-        .filter(users::id.gt(after))
-        .order(users::id.asc())
-        .limit(limit)
-        .select(UserRow::as_select())
-        .load(conn)?;
+    let rows: Vec<UserRow> = on_either!(conn, |conn| {
+        users::table
+            .filter(users::id.gt(after))
+            .order(users::id.asc())
+            .limit(limit)
+            .select(UserRow::as_select())
+            .load(conn)
+    })?;
     rows.into_iter().map(User::try_from).collect()
 }
 
@@ -135,15 +150,14 @@ pub fn list(conn: &mut DbConn, after: Option<UserId>, limit: i64) -> Result<Vec<
 /// # Errors
 /// [`DbError`].
 pub fn update_profile(conn: &mut DbConn, user: &User, now: Timestamp) -> Result<(), DbError> {
-    diesel::update(users::table.filter(users::id.eq(user.id.to_string())))
-        .set((
-            users::email.eq(user.email.as_deref()),
-            users::email_lower.eq(lower(user.email.as_deref())),
-            users::name.eq(user.name.as_deref()),
-            users::avatar_url.eq(user.avatar_url.as_deref()),
-            users::updated_at.eq(now.0),
-        ))
-        .execute(conn)?;
+    let statement = diesel::update(users::table.filter(users::id.eq(user.id.to_string()))).set((
+        users::email.eq(user.email.as_deref()),
+        users::email_lower.eq(lower(user.email.as_deref())),
+        users::name.eq(user.name.as_deref()),
+        users::avatar_url.eq(user.avatar_url.as_deref()),
+        users::updated_at.eq(now.0),
+    ));
+    on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
 }
 
@@ -152,9 +166,9 @@ pub fn update_profile(conn: &mut DbConn, user: &User, now: Timestamp) -> Result<
 /// # Errors
 /// [`DbError`].
 pub fn update_last_login(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<(), DbError> {
-    diesel::update(users::table.filter(users::id.eq(id.to_string())))
-        .set(users::last_login_at.eq(now.0))
-        .execute(conn)?;
+    let statement =
+        diesel::update(users::table.filter(users::id.eq(id.to_string()))).set(users::last_login_at.eq(now.0));
+    on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
 }
 
@@ -165,13 +179,12 @@ pub fn update_last_login(conn: &mut DbConn, id: UserId, now: Timestamp) -> Resul
 /// [`DbError`].
 pub fn set_disabled(conn: &mut DbConn, id: UserId, disabled: bool, now: Timestamp) -> Result<bool, DbError> {
     let bump = i64::from(disabled);
-    let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
-        .set((
-            users::disabled.eq(disabled),
-            users::token_version.eq(users::token_version + bump),
-            users::updated_at.eq(now.0),
-        ))
-        .execute(conn)?;
+    let statement = diesel::update(users::table.filter(users::id.eq(id.to_string()))).set((
+        users::disabled.eq(disabled),
+        users::token_version.eq(users::token_version + bump),
+        users::updated_at.eq(now.0),
+    ));
+    let rows = on_either!(conn, |conn| statement.execute(conn))?;
     Ok(rows > 0)
 }
 
@@ -180,9 +193,9 @@ pub fn set_disabled(conn: &mut DbConn, id: UserId, disabled: bool, now: Timestam
 /// # Errors
 /// [`DbError`].
 pub fn revoke_tokens(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bool, DbError> {
-    let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
-        .set((users::token_version.eq(users::token_version + 1), users::updated_at.eq(now.0)))
-        .execute(conn)?;
+    let statement = diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set((users::token_version.eq(users::token_version + 1), users::updated_at.eq(now.0)));
+    let rows = on_either!(conn, |conn| statement.execute(conn))?;
     Ok(rows > 0)
 }
 
@@ -191,9 +204,9 @@ pub fn revoke_tokens(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bo
 /// # Errors
 /// [`DbError`].
 pub fn set_admin(conn: &mut DbConn, id: UserId, admin: bool, now: Timestamp) -> Result<bool, DbError> {
-    let rows = diesel::update(users::table.filter(users::id.eq(id.to_string())))
-        .set((users::admin.eq(admin), users::updated_at.eq(now.0)))
-        .execute(conn)?;
+    let statement = diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set((users::admin.eq(admin), users::updated_at.eq(now.0)));
+    let rows = on_either!(conn, |conn| statement.execute(conn))?;
     Ok(rows > 0)
 }
 
@@ -202,5 +215,6 @@ pub fn set_admin(conn: &mut DbConn, id: UserId, admin: bool, now: Timestamp) -> 
 /// # Errors
 /// [`DbError`].
 pub fn delete(conn: &mut DbConn, id: UserId) -> Result<bool, DbError> {
-    Ok(diesel::delete(users::table.filter(users::id.eq(id.to_string()))).execute(conn)? > 0)
+    let statement = diesel::delete(users::table.filter(users::id.eq(id.to_string())));
+    Ok(on_either!(conn, |conn| statement.execute(conn))? > 0)
 }

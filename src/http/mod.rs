@@ -19,6 +19,7 @@ pub use self::exchange::TokenAnswer;
 pub use self::exchange_request::ExchangeBody;
 pub use self::health::{Health, Readiness};
 pub use self::me::Me;
+use self::observe::RoutePattern;
 pub use self::observe::observe;
 use crate::error::{ApiError, Code};
 
@@ -30,11 +31,12 @@ pub(crate) mod paths {
     pub(crate) use super::me::__path_show_me;
 }
 
-/// The routes, relative to wherever they are mounted.
+/// The routes, relative to wherever they are mounted. They are tried in turn: the busiest first, and one with a `{name}`,
+/// which costs a regular expression, after those without.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)))
         .service(endpoint("/api/me", "GET, HEAD").route(get().to(me::show_me)))
+        .service(endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)))
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
         .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))
@@ -44,8 +46,8 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 }
 
 /// A path that answers another method with 405 and `Allow` (RFC 9110 §15.5.6).
-fn endpoint(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move || async move {
+fn endpoint(path: &'static str, allow: &'static str) -> Resource {
+    web::resource(path).app_data(RoutePattern(path)).default_service(web::to(move || async move {
         let error = ApiError::new(Code::MethodNotAllowed, format!("this path takes {allow}"));
         let mut response = error.error_response();
         response

@@ -2,22 +2,27 @@
 //!
 //! The line names the route's pattern, never the path or the query: strangers type tokens there.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
+use actix_web::{Error, HttpRequest};
 use uuid::Uuid;
 
 use super::peer::client_address;
 use crate::error::RefusalNote;
 use crate::metrics::RequestLabels;
 use crate::state::AppState;
+
+/// On each of our resources, so that its pattern is at hand. `HttpRequest::match_pattern` tries all routes once more, with
+/// their regular expressions, to find it.
+pub(super) struct RoutePattern(pub(super) &'static str);
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -44,14 +49,22 @@ pub async fn observe(
             // Tells a client that keeps its connection to make the next request elsewhere.
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
-        let route = response.request().match_pattern().unwrap_or_else(|| "none".to_owned());
-        let labels = RequestLabels { method, route, status: response.status().as_u16() };
+        let labels =
+            RequestLabels { method, route: route(response.request()), status: response.status().as_u16() };
         let took = start.elapsed();
         state.metrics.request(&labels, took);
         log_access(&labels, &id, peer, took, response.response().extensions().get());
     }
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     Ok(response)
+}
+
+fn route(request: &HttpRequest) -> Cow<'static, str> {
+    match request.app_data() {
+        Some(RoutePattern(pattern)) => Cow::Borrowed(pattern),
+        // A route of an embedding app, or none.
+        None => request.match_pattern().map_or(Cow::Borrowed("none"), Cow::Owned),
+    }
 }
 
 /// The caller's id when it is harmless, else one of ours.
@@ -102,12 +115,12 @@ fn log_access(
     match refusal {
         None => log::log!(
             target: "tokenbooth::access", level,
-            method = *method, route = route.as_str(), status = *status, ms = ms, peer = peer.as_str(), request_id = id;
+            method = *method, route = &**route, status = *status, ms = ms, peer = peer.as_str(), request_id = id;
             "request"
         ),
         Some(refusal) => log::log!(
             target: "tokenbooth::access", level,
-            method = *method, route = route.as_str(), status = *status, ms = ms, peer = peer.as_str(), request_id = id,
+            method = *method, route = &**route, status = *status, ms = ms, peer = peer.as_str(), request_id = id,
             code = refusal.code, reason = refusal.reason.as_str();
             "request"
         ),

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use url::Url;
 
+use crate::user::IdentityKey;
+
 /// Longest display name kept, in characters. A longer one is cut, control characters (U+0000 among them, which
 /// PostgreSQL cannot store) become nothing: a name is decoration and must not stop a login.
 const MAX_NAME_CHARACTERS: usize = 200;
@@ -67,6 +69,12 @@ impl VerifiedIdentity {
             name: profile.name.and_then(clean_name),
             avatar_url: profile.avatar_url.filter(|url| is_picture_url(url)).map(str::to_owned),
         }
+    }
+
+    /// What this person's identity is found by.
+    #[must_use]
+    pub fn key(&self) -> IdentityKey {
+        IdentityKey { provider: self.provider.clone(), provider_id: self.provider_id.clone() }
     }
 
     /// The address when it is verified.

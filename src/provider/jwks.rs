@@ -65,7 +65,7 @@ impl Jwk {
             }
             _ => return None,
         };
-        Some(VerificationKey::new(algorithm, key))
+        VerificationKey::new(algorithm, &key).ok()
     }
 
     /// `use` and `key_ops` (RFC 7517 §4.2, §4.3) both say what a key is for; a key without either is for anything.

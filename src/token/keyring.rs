@@ -6,46 +6,42 @@ use aws_lc_rs::digest;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::jws::VerificationKey;
+use crate::jws::{SigningKey, UnusableKey, VerificationKey};
 
 /// The media type of our access tokens (RFC 9068 §2.1), so that no other kind of JWT passes for one.
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
 /// One key that signs, and every key that is still accepted.
 pub struct Keyring {
-    header: Header,
-    signing_key: EncodingKey,
+    signing_key: SigningKey,
     verification_keys: Vec<(String, VerificationKey)>,
 }
 
 impl Keyring {
     /// HS256 with `secret`, which also verifies; tokens signed with one of `previous` are still accepted.
     /// The bytes of the text are the key, so any other JWT library can be given the same secret.
-    #[must_use]
-    pub fn new(secret: &SecretString, previous: &[SecretString]) -> Self {
+    ///
+    /// # Errors
+    /// When the cryptographic library takes no such key; it takes every secret of a byte or more.
+    pub fn new(secret: &SecretString, previous: &[SecretString]) -> Result<Self, UnusableKey> {
         let verification_keys = std::iter::once(secret)
             .chain(previous)
             .map(|secret| {
                 let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-                (key_id(secret), VerificationKey::new(Algorithm::HS256, key))
+                Ok((key_id(secret), VerificationKey::new(Algorithm::HS256, &key)?))
             })
-            .collect();
+            .collect::<Result<_, UnusableKey>>()?;
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(ACCESS_TOKEN_TYPE.to_owned());
         header.kid = Some(key_id(secret));
-        let signing_key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
-        Self { header, signing_key, verification_keys }
-    }
-
-    /// The header of what we sign now.
-    #[must_use]
-    pub fn header(&self) -> &Header {
-        &self.header
+        let signing_key =
+            SigningKey::new(&header, EncodingKey::from_secret(secret.expose_secret().as_bytes()))?;
+        Ok(Self { signing_key, verification_keys })
     }
 
     /// The key that signs.
     #[must_use]
-    pub fn signing_key(&self) -> &EncodingKey {
+    pub fn signing_key(&self) -> &SigningKey {
         &self.signing_key
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub use self::claims::Claims;
 pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
 use crate::clock::Timestamp;
-use crate::jws::{self, JwsError, Quoted, UnverifiedJws};
+use crate::jws::{JwsError, Quoted, SigningError, UnverifiedJws};
 use crate::user::{User, UserId};
 
 /// Longest access token that is looked at, in bytes. Ours has about 400.
@@ -119,8 +119,8 @@ impl Tokens {
     /// A token for `user`, from `now` on.
     ///
     /// # Errors
-    /// When the cryptographic library fails; it does not for an HMAC key.
-    pub fn issue(&self, user: &User, now: Timestamp) -> Result<IssuedToken, jsonwebtoken::errors::Error> {
+    /// When the cryptographic library fails; it does not with an HMAC key.
+    pub fn issue(&self, user: &User, now: Timestamp) -> Result<IssuedToken, SigningError> {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -130,7 +130,7 @@ impl Tokens {
             jti: Uuid::new_v4().simple().to_string(),
             ver: user.token_version,
         };
-        let jwt = jws::sign(self.keyring.header(), &claims, self.keyring.signing_key())?;
+        let jwt = self.keyring.signing_key().sign(&claims)?;
         Ok(IssuedToken { jwt, expires_in: self.life })
     }
 

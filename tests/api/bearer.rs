@@ -1,7 +1,10 @@
 //! The bearer door at `GET /api/me`: who is let in with our JWT, and that everybody else is told the same.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use reqwest::header::AUTHORIZATION;
 use serde_json::{Value, json};
@@ -121,6 +124,39 @@ on_both_databases! {
             assert_eq!(app.db.execute(&enable), 1);
         }
         assert_eq!(app.me(&alice.jwt).await.status, 200);
+    }
+
+    // Requests that wait together share a read: none of them may be answered from one that began before it was sent.
+    async fn what_was_committed_before_a_request_is_seen_by_it_under_load(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let alice = app.sign_in(Person::named("alice")).await;
+        let write = |sql: &str| assert_eq!(app.db.execute(&format!("UPDATE users SET {sql} WHERE id = '{}'", alice.user_id)), 1);
+        let busy = AtomicBool::new(true);
+        let load = join_all((0..24).map(async |_| {
+            let mut answers = [0_u32; 2];
+            while busy.load(Ordering::Relaxed) {
+                let status = app.me(&alice.jwt).await.status;
+                assert!(matches!(status, 200 | 401), "{status}");
+                answers[usize::from(status == 401)] += 1;
+            }
+            answers
+        }));
+        let changes = async {
+            for round in 0..60 {
+                write("disabled = true");
+                let refused = join_all((0..4).map(|_| app.me(&alice.jwt))).await;
+                refused.iter().for_each(|answer| assert_not_accepted("disabled", answer));
+                write("disabled = false");
+                let admitted = join_all((0..4).map(|_| app.me(&alice.jwt))).await;
+                assert!(admitted.iter().all(|answer| answer.status == 200), "round {round}: {admitted:?}");
+            }
+            write("token_version = token_version + 1");
+            assert_not_accepted("revoked", &app.me(&alice.jwt).await);
+            busy.store(false, Ordering::Relaxed);
+        };
+        let (answers, ()) = tokio::join!(load, changes);
+        let [admitted, refused] = answers.iter().fold([0, 0], |sum, one| [sum[0] + one[0], sum[1] + one[1]]);
+        assert!(admitted > 100 && refused > 100, "there was no load: {admitted} and {refused}");
     }
 
     async fn a_raised_token_version_ends_every_token_issued_before(db: TestDatabase) {

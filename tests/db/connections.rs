@@ -7,9 +7,8 @@ use std::time::Duration;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use futures_util::future::join_all;
-use prometheus_client::metrics::histogram::Histogram;
 use tokenbooth::db::{self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions};
-use tokenbooth::metrics::LoaderMetrics;
+use tokenbooth::metrics::RoundMetrics;
 
 use crate::databases::TestDatabase;
 use crate::{identity_of, open, postgres, somebody};
@@ -159,7 +158,7 @@ fn a_file_that_cannot_be_opened_is_told_as_such() {
     let Err(DbError::Unavailable(reason)) = db::connect(&url) else { panic!("connected") };
     assert!(reason.contains("unable to open"), "{reason}");
     let options = DbOptions { url, pool_size: 1, timeout: Duration::from_secs(1) };
-    assert!(Db::connect(options, &LoaderMetrics { batch_size: Histogram::new([]) }).is_err());
+    assert!(Db::connect(options, &RoundMetrics::default()).is_err());
 }
 
 #[actix_web::test]
@@ -236,7 +235,7 @@ on_both_databases! {
 
     async fn who_waits_too_long_for_a_connection_is_told_so(database: TestDatabase) {
         let timeout = Duration::from_millis(300);
-        let db = crate::open_with(&database, timeout, &LoaderMetrics { batch_size: Histogram::new([]) });
+        let db = crate::open_with(&database, timeout, &RoundMetrics::default());
         let (release, wait) = std::sync::mpsc::channel::<()>();
         let wait = Arc::new(std::sync::Mutex::new(wait));
         let busy = (0..4).map(|_| {

@@ -3,44 +3,14 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 use tokenbooth::clock::Timestamp;
 use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions};
-use tokenbooth::metrics::LoaderMetrics;
-use tokenbooth::user::UserId;
+use tokenbooth::metrics::RoundMetrics;
+use tokenbooth::user::{IdentityKey, UserId};
 
 use crate::databases::TestDatabase;
 use crate::postgres::Cluster;
-use crate::{open, open_with, somebody};
-
-/// The loader's own count, to be read.
-struct Rounds {
-    registry: Registry,
-    metrics: LoaderMetrics,
-}
-
-impl Rounds {
-    fn new() -> Self {
-        let batch_size = Histogram::new([1.0]);
-        let mut registry = Registry::default();
-        registry.register("batch", "Requests in one round", batch_size.clone());
-        Self { registry, metrics: LoaderMetrics { batch_size } }
-    }
-
-    /// (rounds, requests in all of them)
-    fn count(&self) -> (u64, u64) {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).expect("a text");
-        let value = |name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name)).expect("a metric");
-            let number = line.rsplit(' ').next().and_then(|value| value.split('.').next()?.parse().ok());
-            number.expect("a whole number")
-        };
-        (value("batch_count"), value("batch_sum"))
-    }
-}
+use crate::{Rounds, identity_of, open, open_with, somebody};
 
 on_both_databases! {
     async fn requests_that_wait_together_share_a_round(database: TestDatabase) {
@@ -59,7 +29,7 @@ on_both_databases! {
             let expected = (number < 200).then(|| users[number % 50].clone());
             assert_eq!(answer, Ok(expected), "{number}");
         }
-        let (count, requests) = rounds.count();
+        let (count, requests) = rounds.count("users");
         assert_eq!(requests, 210);
         // Its first round connects, so everybody else is waiting by then.
         assert!(count <= 20, "{count} rounds for {requests} requests");
@@ -83,6 +53,41 @@ on_both_databases! {
         }
         assert_eq!(db::users::delete(&mut conn, user.id), Ok(true));
         assert_eq!(db.user(user.id).await, Ok(None));
+    }
+
+    async fn identities_are_read_together_and_anew(database: TestDatabase) {
+        let mut conn = db::connect(&database.parsed_url()).expect("a connection");
+        let rounds = Rounds::new();
+        let db = open_with(&database, Duration::from_secs(30), &rounds.metrics);
+        let known: Vec<_> = (0..40)
+            .map(|number| {
+                let user = somebody();
+                // Two providers in one round.
+                let provider = if number % 2 == 0 { "google" } else { "github" };
+                let identity = identity_of(&user, provider, &number.to_string());
+                db::users::insert(&mut conn, &user).expect("a user");
+                db::identities::insert(&mut conn, &identity).expect("an identity");
+                (identity, user)
+            })
+            .collect();
+        // The other provider has nobody of that number.
+        let strangers = (0..40).map(|number| {
+            let provider = if number % 2 == 0 { "github" } else { "google" };
+            IdentityKey { provider: provider.to_owned(), provider_id: number.to_string() }
+        });
+        let asked: Vec<IdentityKey> = known.iter().map(|(identity, _)| identity.key()).chain(strangers).collect();
+        let answers = join_all(asked.into_iter().map(|key| db.identity(key))).await;
+        for (number, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer, Ok(known.get(number).cloned()), "{number}");
+        }
+        let (count, requests) = rounds.count("identities");
+        assert_eq!(requests, 80);
+        assert!(count <= 20, "{count} rounds for {requests} requests");
+        for (identity, user) in known {
+            assert_eq!(db::users::set_disabled(&mut conn, user.id, true, Timestamp(1)), Ok(true));
+            let found = db.identity(identity.key()).await.expect("an answer").expect("an identity");
+            assert!(found.1.disabled);
+        }
     }
 
     async fn a_client_that_goes_away_hinders_nobody(database: TestDatabase) {
@@ -136,8 +141,7 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     db::migrate(&url).expect("migrations run");
     let timeout = Duration::from_secs(2);
     let options = DbOptions { url, pool_size: 1, timeout };
-    let db = Db::connect(options, &LoaderMetrics { batch_size: Histogram::new([]) })
-        .expect("the database is there");
+    let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let nobody = UserId::generate();
     // Both threads have a connection.
     join_all((0..300).map(|_| db.user(nobody))).await;

@@ -12,25 +12,28 @@ mod connections;
 mod loader;
 mod migrations;
 mod tables;
+mod writer;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 use tokenbooth::clock::Timestamp;
 use tokenbooth::db::{Db, DbOptions};
-use tokenbooth::metrics::LoaderMetrics;
+use tokenbooth::metrics::RoundMetrics;
 use tokenbooth::user::{Identity, User, UserId};
 use uuid::Uuid;
 
 use crate::databases::TestDatabase;
 
-/// A pool of four, and a loader.
+/// A pool of four, the loaders and the writer.
 fn open(database: &TestDatabase) -> Db {
-    open_with(database, Duration::from_secs(30), &LoaderMetrics { batch_size: Histogram::new([]) })
+    open_with(database, Duration::from_secs(30), &RoundMetrics::default())
 }
 
-fn open_with(database: &TestDatabase, timeout: Duration, metrics: &LoaderMetrics) -> Db {
+fn open_with(database: &TestDatabase, timeout: Duration, metrics: &RoundMetrics) -> Db {
     let options = DbOptions { url: database.parsed_url(), pool_size: 4, timeout };
     Db::connect(options, metrics).expect("the database is there")
 }
@@ -63,5 +66,40 @@ fn identity_of(user: &User, provider: &str, provider_id: &str) -> Identity {
         gives_email: true,
         created_at: user.created_at,
         last_used_at: user.created_at,
+    }
+}
+
+/// The rounds' own counts, to be read.
+struct Rounds {
+    registry: Registry,
+    metrics: RoundMetrics,
+}
+
+impl Rounds {
+    fn new() -> Self {
+        let mut registry = Registry::default();
+        let mut counted = |name: &str| {
+            let sizes = Histogram::new([1.0]);
+            registry.register(name, "Requests in one round", sizes.clone());
+            sizes
+        };
+        let metrics = RoundMetrics {
+            users: counted("users"),
+            identities: counted("identities"),
+            writes: counted("writes"),
+        };
+        Self { registry, metrics }
+    }
+
+    /// (rounds, requests in all of them)
+    fn count(&self, kind: &str) -> (u64, u64) {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a text");
+        let value = |name: String| {
+            let line = text.lines().find(|line| line.starts_with(&name)).expect("a metric");
+            let number = line.rsplit(' ').next().and_then(|value| value.split('.').next()?.parse().ok());
+            number.expect("a whole number")
+        };
+        (value(format!("{kind}_count")), value(format!("{kind}_sum")))
     }
 }

@@ -1,11 +1,17 @@
 //! The queries, one table after the other.
 
+use std::collections::HashMap;
+
 use tokenbooth::clock::Timestamp;
 use tokenbooth::db::{self, identities, users};
-use tokenbooth::user::UserId;
+use tokenbooth::user::{IdentityKey, UserId};
 
 use crate::databases::TestDatabase;
 use crate::{identity_of, somebody};
+
+fn key(provider: &str, provider_id: &str) -> IdentityKey {
+    IdentityKey { provider: provider.to_owned(), provider_id: provider_id.to_owned() }
+}
 
 on_both_databases! {
     async fn a_user_comes_back_as_it_was_written(db: TestDatabase) {
@@ -24,10 +30,10 @@ on_both_databases! {
             assert_eq!(users::find(&mut conn, user.id), Ok(Some(user.clone())));
         }
         assert_eq!(users::find(&mut conn, UserId::generate()), Ok(None));
-        let mut all = users::find_all(&mut conn, &[bare.id, plain.id, UserId::generate(), plain.id]).expect("users");
-        all.sort_by_key(|user| user.id);
-        assert_eq!(all, [plain, bare]);
-        assert_eq!(users::find_all(&mut conn, &[]), Ok(vec![]));
+        let found = users::find_all(&mut conn, &[bare.id, plain.id, UserId::generate()]);
+        assert_eq!(found, Ok(HashMap::from([(plain.id, plain.clone()), (bare.id, bare)])));
+        assert_eq!(users::find_all(&mut conn, &[plain.id]), Ok(HashMap::from([(plain.id, plain)])));
+        assert_eq!(users::find_all(&mut conn, &[]), Ok(HashMap::new()));
     }
 
     async fn users_are_listed_in_pages_by_key(db: TestDatabase) {
@@ -124,8 +130,8 @@ on_both_databases! {
         assert_eq!(users::delete(&mut conn, ann.id), Ok(true));
         assert_eq!(users::delete(&mut conn, ann.id), Ok(false));
         assert_eq!(identities::list(&mut conn, ann.id), Ok(vec![]));
-        assert_eq!(identities::find_with_user(&mut conn, "google", "1"), Ok(None));
-        assert_eq!(identities::find_with_user(&mut conn, "google", "2"), Ok(Some((ways[2].clone(), ben))));
+        assert_eq!(identities::find_with_user(&mut conn, &key("google", "1")), Ok(None));
+        assert_eq!(identities::find_with_user(&mut conn, &key("google", "2")), Ok(Some((ways[2].clone(), ben))));
         // The way in is free again.
         let cat = somebody();
         users::insert(&mut conn, &cat).expect("a user");
@@ -138,11 +144,28 @@ on_both_databases! {
         users::insert(&mut conn, &user).expect("a user");
         let mut way = identity_of(&user, "acme", "s\u{fc}b '1'");
         identities::insert(&mut conn, &way).expect("an identity");
-        let found = |conn: &mut _| identities::find_with_user(conn, "acme", "s\u{fc}b '1'");
+        let found = |conn: &mut _| identities::find_with_user(conn, &key("acme", "s\u{fc}b '1'"));
         assert_eq!(found(&mut conn), Ok(Some((way.clone(), user.clone()))));
         (way.email, way.gives_email, way.last_used_at) = (None, false, Timestamp(9));
         identities::update_at_sign_in(&mut conn, &way).expect("written");
         assert_eq!(found(&mut conn), Ok(Some((way, user))));
-        assert_eq!(identities::find_with_user(&mut conn, "ACME", "s\u{fc}b '1'"), Ok(None));
+        assert_eq!(identities::find_with_user(&mut conn, &key("ACME", "s\u{fc}b '1'")), Ok(None));
+    }
+
+    async fn many_identities_come_back_each_with_its_user(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let mut expected = HashMap::new();
+        // The same ids at two providers are different people.
+        for (provider, id) in [("github", "1"), ("google", "1"), ("google", "2"), ("google", "3")] {
+            let user = somebody();
+            users::insert(&mut conn, &user).expect("a user");
+            let identity = identity_of(&user, provider, id);
+            identities::insert(&mut conn, &identity).expect("an identity");
+            expected.insert(identity.key(), (identity, user));
+        }
+        expected.remove(&key("google", "3"));
+        let asked = [("github", "1"), ("github", "2"), ("google", "1"), ("google", "2")].map(|(provider, id)| key(provider, id));
+        assert_eq!(identities::find_all_with_users(&mut conn, &asked), Ok(expected));
+        assert_eq!(identities::find_all_with_users(&mut conn, &[]), Ok(HashMap::new()));
     }
 }

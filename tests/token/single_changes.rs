@@ -34,7 +34,8 @@ static SUBJECTS: LazyLock<[Subject; 3]> = LazyLock::new(|| {
 
 fn ours() -> Subject {
     let secret = "the-secret-of-the-tests-0123456789abcdef".into();
-    let keyring = Keyring::new(&secret, &["an-earlier-secret-of-the-tests-0123456789".into()]);
+    let keyring =
+        Keyring::new(&secret, &["an-earlier-secret-of-the-tests-0123456789".into()]).expect("a keyring");
     let (issuer, audience) = ("https://auth.mail.com".into(), "tokenbooth".into());
     let tokens = Tokens::new(keyring, issuer, audience, Duration::from_mins(30));
     let user = User {
@@ -65,7 +66,7 @@ fn of_a_provider(signing: &SigningKey, algorithm: Algorithm) -> Subject {
         Algorithm::RS256 => DecodingKey::from_rsa_components(member("n"), member("e")),
         _ => DecodingKey::from_ec_components(member("x"), member("y")),
     };
-    let key = VerificationKey::new(algorithm, key.expect("a public key"));
+    let key = VerificationKey::new(algorithm, &key.expect("a public key")).expect("a usable key");
     let claims = json!({
         "iss": "https://accounts.google.com", "aud": "web", "sub": "103159282601090220207",
         "iat": NOW.0, "exp": NOW.0 + 3600, "email": "alice@mail.com", "name": "Alice Ünal",

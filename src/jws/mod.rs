@@ -6,40 +6,18 @@
 //! eight megabytes before it looks at a signature. Here the cheapest refusal comes first, the algorithm is a property
 //! of our key and never of the token, and the claims come out only after the signature was checked.
 
+mod signing_key;
+mod verification_key;
+
 use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
-use serde::{Deserialize, Serialize};
 
-/// A key to verify with, and the one algorithm it may be used with.
-#[derive(Clone)]
-pub struct VerificationKey {
-    algorithm: Algorithm,
-    key: DecodingKey,
-}
-
-impl VerificationKey {
-    /// Binds `key` to `algorithm`. A token that names another algorithm is refused before the key is touched.
-    #[must_use]
-    pub fn new(algorithm: Algorithm, key: DecodingKey) -> Self {
-        Self { algorithm, key }
-    }
-
-    /// The algorithm this key is bound to.
-    #[must_use]
-    pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-}
-
-impl fmt::Debug for VerificationKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VerificationKey({:?})", self.algorithm)
-    }
-}
+pub use self::signing_key::{SigningError, SigningKey};
+pub use self::verification_key::{UnusableKey, VerificationKey};
 
 /// What a token's header says of itself. Only good for choosing a key.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,7 +64,7 @@ pub enum JwsError {
         /// The header's `alg`, shortened.
         received: String,
         /// The key's.
-        expected: String,
+        expected: &'static str,
     },
     /// The signature is not by this key over these bytes.
     #[error("the token's signature is wrong")]
@@ -144,17 +122,16 @@ impl<'a> UnverifiedJws<'a> {
     /// # Errors
     /// [`JwsError::Algorithm`], [`JwsError::Signature`], [`JwsError::Claims`].
     pub fn verify<C: DeserializeOwned>(&self, key: &VerificationKey) -> Result<C, JwsError> {
-        if self.header.alg != name(key.algorithm) {
-            return Err(JwsError::Algorithm {
-                received: Quoted(&self.header.alg).to_string(),
-                expected: name(key.algorithm),
-            });
+        let algorithm = key.algorithm();
+        if self.header.alg != algorithm {
+            let received = Quoted(&self.header.alg).to_string();
+            return Err(JwsError::Algorithm { received, expected: algorithm });
         }
-        let message = self.signing_input.as_bytes();
-        match jsonwebtoken::crypto::verify(self.signature, message, &key.key, key.algorithm) {
-            Ok(true) => from_base64url_json(self.payload).map_err(JwsError::Claims),
-            _ => Err(JwsError::Signature),
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(self.signature).map_err(|_| JwsError::Signature)?;
+        if !key.accepts(self.signing_input.as_bytes(), &signature) {
+            return Err(JwsError::Signature);
         }
+        from_base64url_json(self.payload).map_err(JwsError::Claims)
     }
 
     /// The claims as they stand, to *explain* a token to its owner. Nothing may be decided by them.
@@ -184,18 +161,6 @@ pub fn looks_like_a_jwt(token: &str) -> bool {
     parts.count() == 2 && header.len() <= 4096 && from_base64url_json::<serde_json::Map<_, _>>(header).is_ok()
 }
 
-/// Signs `claims` under `header` with `key`.
-///
-/// # Errors
-/// When the key does not fit the header's algorithm.
-pub fn sign<C: Serialize>(
-    header: &jsonwebtoken::Header,
-    claims: &C,
-    key: &jsonwebtoken::EncodingKey,
-) -> Result<String, jsonwebtoken::errors::Error> {
-    jsonwebtoken::encode(header, claims, key)
-}
-
 /// For `Option` members: a member that is there must have the right type. Serde alone reads `"exp": null` as absent,
 /// which is how a wrongly typed claim slips through (CVE-2026-25537).
 pub(crate) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -216,11 +181,6 @@ impl fmt::Display for Quoted<'_> {
         let more = if characters.next().is_some() { "…" } else { "" };
         write!(f, "\"{}{more}\"", shown.escape_debug())
     }
-}
-
-/// `jsonwebtoken` spells its variants as RFC 7518 does.
-fn name(algorithm: Algorithm) -> String {
-    format!("{algorithm:?}")
 }
 
 /// Canonical base64url without padding, then a JSON object of the wanted shape. The error says where, never what.

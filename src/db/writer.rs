@@ -1,0 +1,84 @@
+//! SQLite's one writer: changes that wait at the same moment share one commit, in [rounds](super::rounds).
+//!
+//! A SQLite file has one writer at a time. Several connections that want to write sleep until it is their turn; one
+//! thread that writes for all need not, and pays for the commit once a round. Each change is still all or nothing, and
+//! is answered only after the commit. PostgreSQL has many writers and groups their commits by itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use prometheus_client::metrics::histogram::Histogram;
+use tokio::sync::oneshot;
+
+use super::connection::on_either;
+use super::rounds::{LastingConnection, Queue};
+use super::{DatabaseUrl, DbConn, DbError, stopped, transaction};
+
+/// A change: given a connection inside a transaction, or why there is none, it does its part and leaves behind how to
+/// tell its caller once the transaction ended.
+type Change = Box<dyn FnOnce(Result<&mut DbConn, DbError>) -> Announce + Send>;
+type Announce = Box<dyn FnOnce(Result<(), DbError>)>;
+
+/// The queue of changes.
+pub(super) struct Writer {
+    queue: Queue<Change>,
+}
+
+impl Writer {
+    pub(super) fn start(url: &DatabaseUrl, round_sizes: &Histogram) -> Result<Self, DbError> {
+        Ok(Self { queue: Queue::start("writer", 1, url, round_sizes, write_together)? })
+    }
+
+    /// Runs `queries` in a transaction: everything or nothing.
+    pub(super) async fn write<T, F>(&self, queries: F) -> Result<T, DbError>
+    where
+        F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        self.queue.push(Box::new(move |conn| {
+            // Inside the round's transaction this one is a savepoint.
+            let result = conn.and_then(|conn| transaction(conn, queries));
+            Box::new(move |committed| {
+                // A closed channel is a client that went away: nobody to tell.
+                let _ = answer.send(committed.and(result));
+            })
+        }))?;
+        answered.await.map_err(|_| stopped())?
+    }
+}
+
+/// One round: one transaction for all, then everybody is told.
+fn write_together(conn: &mut LastingConnection, changes: Vec<Change>) {
+    let mut changes = changes.into_iter();
+    let mut announcements = Vec::with_capacity(changes.len());
+    let committed = conn.with(|conn| {
+        begin(conn)?;
+        for change in changes.by_ref() {
+            // A change that panics must not take the writer with it. The connection may be anywhere in a transaction
+            // then: it is given up, and so is the round.
+            let done = catch_unwind(AssertUnwindSafe(|| change(Ok(&mut *conn))));
+            announcements.push(done.map_err(|_| DbError::Unavailable("a change panicked".to_owned()))?);
+        }
+        commit(conn)
+    });
+    if let Err(error) = &committed {
+        announcements.extend(changes.map(|change| change(Err(error.clone()))));
+    }
+    for announce in announcements {
+        announce(committed.clone());
+    }
+}
+
+/// `IMMEDIATE`: a transaction that reads before it writes would fail at once when another process was faster, whatever
+/// the busy timeout.
+fn begin(conn: &mut DbConn) -> Result<(), DbError> {
+    Ok(match conn {
+        DbConn::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")?,
+        DbConn::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN")?,
+    })
+}
+
+fn commit(conn: &mut DbConn) -> Result<(), DbError> {
+    Ok(on_either!(conn, |conn| AnsiTransactionManager::commit_transaction(conn))?)
+}
