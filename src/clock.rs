@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
 
 /// Whole seconds since 1970-01-01T00:00:00Z, as in a JWT (RFC 7519 `NumericDate`) and in every table.
@@ -29,7 +29,8 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match DateTime::<Utc>::from_timestamp(self.0, 0) {
-            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            // As `to_rfc3339_opts` writes it, without its `String`.
+            Some(time) => write!(f, "{:?}Z", time.naive_utc()),
             // Beyond the year 262 000: only a hostile claim says so, and it is shown as the number it is.
             None => write!(f, "{}", self.0),
         }

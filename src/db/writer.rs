@@ -73,10 +73,11 @@ fn write_together(conn: &mut LastingConnection, changes: Vec<Change>) {
 /// `IMMEDIATE`: a transaction that reads before it writes would fail at once when another process was faster, whatever
 /// the busy timeout.
 fn begin(conn: &mut DbConn) -> Result<(), DbError> {
-    Ok(match conn {
-        DbConn::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")?,
-        DbConn::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN")?,
-    })
+    let begun = match conn {
+        DbConn::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
+        DbConn::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
+    };
+    Ok(begun?)
 }
 
 fn commit(conn: &mut DbConn) -> Result<(), DbError> {

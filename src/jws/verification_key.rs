@@ -23,7 +23,7 @@ pub struct VerificationKey {
 }
 
 enum Prepared {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -57,7 +57,7 @@ impl VerificationKey {
         }
         let prepared = match (scheme, key.kind()) {
             (Scheme::Hmac(algorithm), DecodingKeyKind::SecretOrDer(secret)) => {
-                Prepared::Secret(hmac::Key::new(algorithm, secret))
+                Prepared::Secret(Box::new(hmac::Key::new(algorithm, secret)))
             }
             (Scheme::Rsa(algorithm), DecodingKeyKind::RsaModulusExponent { n, e }) => {
                 Prepared::Public(RsaPublicKeyComponents { n, e }.to_parsed_public_key(algorithm)?)
