@@ -1,19 +1,20 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint openapi deny
+.PHONY: help demo test lint openapi deny bench bench-micro
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Try the service with a mock Google and GitHub: no account, no network, no settings
 	cargo run -- demo
 
 test: ## All tests, on SQLite and PostgreSQL
 	TOKENBOOTH_REQUIRE_POSTGRES=1 cargo test
+	cargo test -p tokenbooth-benches
 
 lint: ## Formatting, clippy, documentation and layout, each without a warning
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 	.ci/check-layout
 
 # By way of a second file: a failed build must not leave an empty document behind.
@@ -25,3 +26,12 @@ openapi: ## Write docs/openapi.json anew
 deny: ## Licences, known vulnerabilities and sources of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
 	cargo deny check
+
+# ARGS is handed on: `make bench ARGS='--only read --rounds 1'`; `ARGS=--help` lists what there is.
+BENCHES := cargo build --release --workspace && target/release/tokenbooth-benches
+
+bench: ## The service under load beside bare actix-web, in 6 minutes (apt install wrk postgresql)
+	$(BENCHES) run $(ARGS)
+
+bench-micro: ## Tokens, good ones and hostile ones, without a server
+	cargo bench -p tokenbooth-benches --bench micro -- $(ARGS)
