@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint openapi deny bench bench-micro
+.PHONY: help demo test lint openapi deny bench bench-micro bench-scale \
+	bench-instructions
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,3 +36,11 @@ bench: ## The service under load beside bare actix-web, in 6 minutes (apt instal
 
 bench-micro: ## Tokens, good ones and hostile ones, without a server
 	cargo bench -p tokenbooth-benches --bench micro -- $(ARGS)
+
+bench-scale: ## Reads and exchanges with a thousand, a hundred thousand and a million users, in 6 minutes
+	$(BENCHES) scale $(ARGS)
+
+# The driver alone, without the product's binary: what is counted is linked into it.
+bench-instructions: ## Instructions per request against benches/instructions.toml (apt install valgrind; ACCEPT=1)
+	cargo build --release -p tokenbooth-benches
+	target/release/tokenbooth-benches instructions $(if $(ACCEPT),--accept) $(ARGS)
