@@ -18,7 +18,7 @@ use tokenbooth::provider::{
     Credential, CredentialKind, ProviderClient, Providers, Refusal, VerifiedIdentity,
 };
 use tokenbooth::settings::Sources;
-use tokenbooth::token::{Keyring, Tokens};
+use tokenbooth::token::{Keyring, MAX_ACCESS_TOKEN_BYTES, Tokens};
 use tokenbooth::user::{User, UserId};
 
 const MIB: usize = 1 << 20;
@@ -85,13 +85,17 @@ fn alice(now: Timestamp) -> User {
     }
 }
 
-/// What somebody might send who does not want to sign in. `good` gives the header that gets furthest.
-fn hostile(good: &str) -> [(&'static str, String); 3] {
+/// What somebody might send who does not want to sign in. `good` gives the header that gets furthest. 8 KiB is the most
+/// of our own tokens that is looked at, so the first three are refused by their length alone and the others are not.
+fn hostile(good: &str) -> [(&'static str, String); 6] {
     let (header, _) = good.split_once('.').expect("a header");
     [
         ("1 MiB", format!("{header}.{}.c2ln", "A".repeat(MIB))),
         ("a million dots", ".".repeat(1_000_000)),
         ("1 MiB without a dot", "A".repeat(MIB)),
+        ("8 KiB", format!("{header}.{}.c2ln", "A".repeat(MAX_ACCESS_TOKEN_BYTES - header.len() - 6))),
+        ("8 KiB of dots", ".".repeat(MAX_ACCESS_TOKEN_BYTES)),
+        ("8 KiB without a dot", "A".repeat(MAX_ACCESS_TOKEN_BYTES)),
     ]
 }
 
