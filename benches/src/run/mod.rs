@@ -81,7 +81,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let stage = stage.with_people()?;
     let rounds = rounds::measure(arguments, &stage)?;
-    report::table(&rounds);
+    if !rounds.rows.is_empty() {
+        report::table(&rounds);
+    }
     verdicts.extend(rounds.verdicts());
     verdicts.extend(apart::measure(arguments, &stage, &rounds)?);
     report::verdicts(&verdicts);

@@ -70,11 +70,16 @@ pub struct Rounds {
 /// Those of the measurements.
 pub fn measure(arguments: &Arguments, stage: &Stage) -> Result<Rounds> {
     let kinds = [Kind::Read, Kind::Exchange, Kind::FirstLogin];
-    let cases = kinds.into_iter().filter(|kind| arguments.wants(kind.part()));
+    // Half of the highest rate wants the highest rate.
+    let half_of_it = |kind: &Kind| *kind == Kind::Read && arguments.wants(Part::HalfRate);
+    let cases = kinds.into_iter().filter(|kind| arguments.wants(kind.part()) || half_of_it(kind));
     let rows = cases.flat_map(|kind| {
         stage.booths.iter().map(move |booth| Row { backend: booth.backend, kind, samples: Vec::new() })
     });
     let mut rounds = Rounds { floor: Vec::new(), rows: rows.collect(), outbound: 0 };
+    if rounds.rows.is_empty() {
+        return Ok(rounds);
+    }
     let mut newcomers = Newcomers { next: PEOPLE, rate: None };
     let pressure = |seconds| Pressure { connections: arguments.connections, seconds, delay: None };
     for round in 0..=arguments.rounds {
@@ -127,7 +132,7 @@ impl Rounds {
             row.samples.push(sample);
         }
         self.floor.push(floor);
-        Ok(())
+        stage.tidy_up()
     }
 
     /// The goals that these measurements have.
