@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
 /// Whole seconds since 1970-01-01T00:00:00Z, as in a JWT (RFC 7519 `NumericDate`) and in every table.
@@ -25,21 +25,26 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, to the second: `2026-11-21T05:00:00Z`.
+impl Timestamp {
+    /// RFC 3339 in UTC, to the second: `2026-11-21T05:00:00Z`.
+    fn to_rfc3339(self) -> String {
+        match DateTime::<Utc>::from_timestamp(self.0, 0) {
+            Some(time) => time.to_rfc3339_opts(SecondsFormat::Secs, true),
+            // Beyond the year 262 000: only a hostile claim says so, and it is shown as the number it is.
+            None => self.0.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match DateTime::<Utc>::from_timestamp(self.0, 0) {
-            // As `to_rfc3339_opts` writes it, without its `String`.
-            Some(time) => write!(f, "{:?}Z", time.naive_utc()),
-            // Beyond the year 262 000: only a hostile claim says so, and it is shown as the number it is.
-            None => write!(f, "{}", self.0),
-        }
+        f.write_str(&self.to_rfc3339())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.to_rfc3339())
     }
 }
 

@@ -30,6 +30,13 @@ macro_rules! on_either {
 }
 pub(super) use on_either;
 
+diesel::define_sql_function! {
+    /// For `= ANY($1)` on PostgreSQL. `eq_any` writes the same SQL, but Diesel cannot know that it is always the same, and
+    /// writes it anew at every call.
+    #[sql_name = "ANY"]
+    fn any_of(values: diesel::sql_types::Array<diesel::sql_types::Text>) -> diesel::sql_types::Text;
+}
+
 /// SQLite's settings belong to a connection, not to the file. `busy_timeout` first: the next statements already
 /// may have to wait for a writer. `synchronous = NORMAL` is safe with a write-ahead log: a power cut may lose the last
 /// commits, never the database.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::connection::on_either;
+use super::connection::{any_of, on_either};
 use super::schema::{identities, users};
 use super::users::{UserRow, parse_id};
 use super::{DbConn, DbError, transaction};
@@ -91,12 +91,12 @@ pub fn find_all_with_users(
         DbConn::Postgres(conn) => {
             let mut rows: Vec<(IdentityRow, UserRow)> = Vec::new();
             for of_one_provider in keys.chunk_by(|one, next| one.provider == next.provider) {
-                let ids = of_one_provider.iter().map(|key| &key.provider_id);
+                let ids: Vec<&str> = of_one_provider.iter().map(|key| key.provider_id.as_str()).collect();
                 let same_provider = identities::provider.eq(&of_one_provider[0].provider);
                 rows.extend(
                     identities::table
                         .inner_join(users::table)
-                        .filter(same_provider.and(identities::provider_id.eq_any(ids)))
+                        .filter(same_provider.and(identities::provider_id.eq(any_of(ids))))
                         .select((IdentityRow::as_select(), UserRow::as_select()))
                         .load::<(IdentityRow, UserRow)>(conn)?,
                 );

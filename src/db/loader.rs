@@ -13,11 +13,6 @@ use tokio::sync::oneshot;
 use super::rounds::{LastingConnection, Queue};
 use super::{DatabaseUrl, DbConn, DbError, stopped};
 
-/// SQLite is answered in the calling thread: a second one only fights for the same core. PostgreSQL is waited for, so
-/// a second thread collects the next round meanwhile.
-const THREADS_SQLITE: usize = 1;
-const THREADS_POSTGRES: usize = 2;
-
 /// Reads the rows of these keys, of which no two are the same and which are in order.
 pub(super) type FindAll<K, R> = fn(&mut DbConn, &[K]) -> Result<HashMap<K, R>, DbError>;
 
@@ -44,11 +39,7 @@ where
         round_sizes: &Histogram,
         find_all: FindAll<K, R>,
     ) -> Result<Self, DbError> {
-        let threads = match url {
-            DatabaseUrl::Sqlite(_) => THREADS_SQLITE,
-            DatabaseUrl::Postgres(_) => THREADS_POSTGRES,
-        };
-        let queue = Queue::start(name, threads, url, round_sizes, move |conn, waiting| {
+        let queue = Queue::start(name, url, round_sizes, move |conn, waiting| {
             answer_all(waiting, |keys| find_patiently(conn, keys, find_all));
         })?;
         Ok(Self { queue })

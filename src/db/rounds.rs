@@ -1,9 +1,10 @@
 //! Rounds: what waits for the database at the same moment shares one trip to it.
 //!
-//! Threads of their own, each with a [`LastingConnection`], take whatever waits in a bounded queue and do it together.
-//! The next round gathers while this one is under way, so nobody waits for company: alone, a request is a round of one.
+//! A thread of its own, with a [`LastingConnection`], takes whatever waits in a bounded queue and does it together. The next
+//! round gathers while this one is under way, so nobody waits for company: alone, a request is a round of one.
+//!
+//! One thread, not several: two make rounds half as large, and a round costs the same, large or small (docs/PERFORMANCE.md).
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::histogram::Histogram;
@@ -19,35 +20,31 @@ const LARGEST_ROUND: usize = 128;
 /// After a failed connect, how long everybody is told so without another try.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The queue's entrance. The threads end when it is dropped.
+/// The queue's entrance. The thread ends when it is dropped.
 pub(super) struct Queue<T> {
     entrance: mpsc::Sender<T>,
 }
 
 impl<T: Send + 'static> Queue<T> {
-    /// Starts as many threads, each of which calls `round` with its own connection and those who wait.
+    /// Starts the thread, which calls `round` with its connection and those who wait.
     pub(super) fn start(
         name: &str,
-        threads: usize,
         url: &DatabaseUrl,
         sizes: &Histogram,
-        round: impl Fn(&mut LastingConnection, Vec<T>) + Clone + Send + 'static,
+        round: impl Fn(&mut LastingConnection, Vec<T>) + Send + 'static,
     ) -> Result<Self, DbError> {
-        let (entrance, waiting) = mpsc::channel(QUEUE);
-        let waiting = Arc::new(Mutex::new(waiting));
-        for number in 0..threads {
-            let (waiting, sizes, round) = (Arc::clone(&waiting), sizes.clone(), round.clone());
-            let mut conn = LastingConnection { url: url.clone(), conn: None, failed: None };
-            std::thread::Builder::new()
-                .name(format!("{name}-{number}"))
-                .spawn(move || {
-                    while let Some(together) = next_round(&waiting) {
-                        sizes.observe(f64::from(u32::try_from(together.len()).unwrap_or(u32::MAX)));
-                        round(&mut conn, together);
-                    }
-                })
-                .map_err(|error| DbError::Unavailable(format!("no thread for the database: {error}")))?;
-        }
+        let (entrance, mut waiting) = mpsc::channel(QUEUE);
+        let sizes = sizes.clone();
+        let mut conn = LastingConnection { url: url.clone(), conn: None, failed: None };
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                while let Some(together) = next_round(&mut waiting) {
+                    sizes.observe(f64::from(u32::try_from(together.len()).unwrap_or(u32::MAX)));
+                    round(&mut conn, together);
+                }
+            })
+            .map_err(|error| DbError::Unavailable(format!("no thread for the database: {error}")))?;
         Ok(Self { entrance })
     }
 
@@ -61,8 +58,7 @@ impl<T: Send + 'static> Queue<T> {
 }
 
 /// Waits for one, then takes all that came meanwhile. `None` when the entrance is gone.
-fn next_round<T>(waiting: &Mutex<mpsc::Receiver<T>>) -> Option<Vec<T>> {
-    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+fn next_round<T>(waiting: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
     let mut together = vec![waiting.blocking_recv()?];
     while together.len() < LARGEST_ROUND {
         match waiting.try_recv() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::connection::on_either;
+use super::connection::{any_of, on_either};
 use super::schema::users;
 use super::{DbConn, DbError, transaction};
 use crate::clock::Timestamp;
@@ -96,9 +96,9 @@ pub fn find(conn: &mut DbConn, id: UserId) -> Result<Option<User>, DbError> {
 pub fn find_all(conn: &mut DbConn, ids: &[UserId]) -> Result<HashMap<UserId, User>, DbError> {
     let users: Vec<User> = match conn {
         DbConn::Postgres(conn) => {
-            let ids = ids.iter().map(UserId::to_string);
+            let ids: Vec<String> = ids.iter().map(UserId::to_string).collect();
             let rows: Vec<UserRow> =
-                users::table.filter(users::id.eq_any(ids)).select(UserRow::as_select()).load(conn)?;
+                users::table.filter(users::id.eq(any_of(ids))).select(UserRow::as_select()).load(conn)?;
             rows.into_iter().map(User::try_from).collect::<Result<_, _>>()?
         }
         DbConn::Sqlite(_) if ids.len() == 1 => find(conn, ids[0])?.into_iter().collect(),

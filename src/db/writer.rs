@@ -26,7 +26,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(url: &DatabaseUrl, round_sizes: &Histogram) -> Result<Self, DbError> {
-        Ok(Self { queue: Queue::start("writer", 1, url, round_sizes, write_together)? })
+        Ok(Self { queue: Queue::start("writer", url, round_sizes, write_together)? })
     }
 
     /// Runs `queries` in a transaction: everything or nothing.
