@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl Tokenbooth {
             providers,
             clock,
             metrics,
-            openapi: openapi::document(),
+            openapi: LazyLock::new(openapi::document),
             stopping,
         });
         Ok(Self { state })
@@ -194,11 +195,11 @@ impl App {
         let Self { tokenbooth, listener, port } = self;
         let settings = &tokenbooth.state.settings;
         let (host, workers, timeout) =
-            (settings.server.host.clone(), settings.server.workers, settings.server.shutdown_timeout);
+            (settings.server.host.clone(), workers(settings), settings.server.shutdown_timeout);
         let connections = Connections::default();
         let door = Door::new(listener.try_clone()?, connections.clone());
         let app = tokenbooth.clone();
-        let mut server = HttpServer::new(move || {
+        let server = HttpServer::new(move || {
             let cors_settings = &app.state.settings.cors;
             actix_web::App::new()
                 .app_data(app.state.clone())
@@ -212,10 +213,7 @@ impl App {
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(timeout.saturating_sub(Door::longest()).as_secs())
         .disable_signals();
-        if let Some(workers) = workers {
-            server = server.workers(workers);
-        }
-        let server = server.listen(listener)?.run();
+        let server = server.workers(workers).listen(listener)?.run();
         log::info!("listening on {host}:{port}");
         let stopper = Stopper { tokenbooth, server: server.handle(), door };
         Ok((server, stopper))
@@ -235,6 +233,13 @@ impl Stopper {
         drop(self.door.take());
         self.server.stop(false).await;
     }
+}
+
+/// Two more than there are cores: while a core is with the database's threads, the connections of a worker that has no core
+/// would wait (docs/PERFORMANCE.md).
+fn workers(settings: &Settings) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    settings.server.workers.unwrap_or_else(|| cores() + 2)
 }
 
 /// SIGTERM or Ctrl-C, from this call on.

@@ -1,5 +1,6 @@
 //! What handlers and extractors share.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::HttpRequest;
@@ -21,8 +22,9 @@ pub(crate) struct AppState {
     pub(crate) providers: Providers,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
-    /// The OpenAPI document, which is made from the handlers and so cannot be known to them.
-    pub(crate) openapi: String,
+    /// The OpenAPI document, which is made from the handlers and so cannot be known to them; when it is first asked for,
+    /// because most processes never are.
+    pub(crate) openapi: LazyLock<String>,
     pub(crate) stopping: AtomicBool,
 }
 

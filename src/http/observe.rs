@@ -77,7 +77,7 @@ fn request_id(request: &ServiceRequest) -> HeaderValue {
         {
             id.clone()
         }
-        _ => HeaderValue::from_str(&Uuid::new_v4().simple().to_string())
+        _ => HeaderValue::from_str(Uuid::new_v4().simple().encode_lower(&mut Uuid::encode_buffer()))
             .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
     }
 }

@@ -73,7 +73,7 @@ pub struct ServerSettings {
     /// Port to listen on; 0 for any.
     #[serde(deserialize_with = "values::port")]
     pub port: u16,
-    /// Worker threads; the number of cores when absent.
+    /// Worker threads; two more than there are cores when absent.
     #[serde(default, deserialize_with = "values::count")]
     pub workers: Option<usize>,
     /// How clients reach us, without a trailing slash.
