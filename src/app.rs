@@ -4,8 +4,8 @@ use std::io;
 use std::net::TcpListener;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use actix_web::HttpServer;

@@ -67,7 +67,8 @@ fn credential(token: String) -> Credential {
 }
 
 fn our_tokens() -> Tokens {
-    let keyring = Keyring::new(&SecretString::from("a secret of the benchmarks, used nowhere else"), &[]);
+    let secret = SecretString::from("a secret of the benchmarks, used nowhere else");
+    let keyring = Keyring::new(&secret, &[]).expect("a good secret");
     Tokens::new(keyring, "https://auth.mail.com".to_owned(), "tokenbooth".to_owned(), Duration::from_mins(30))
 }
 
