@@ -74,21 +74,22 @@ pub enum JwsError {
     Claims(String),
 }
 
-/// A compact JWS whose form is right and of which nothing is verified.
-#[derive(Debug)]
-pub struct UnverifiedJws<'a> {
-    header: UnverifiedHeader,
-    signing_input: &'a str,
+/// The parts of a compact JWS, none of them read.
+#[derive(Debug, Clone, Copy)]
+pub struct JwsParts<'a> {
+    header: &'a str,
     payload: &'a str,
     signature: &'a str,
+    /// Header and payload, as they were signed.
+    signing_input: &'a str,
 }
 
-impl<'a> UnverifiedJws<'a> {
+impl<'a> JwsParts<'a> {
     /// Takes the token apart. Costs nothing that grows with a token longer than `limit` bytes.
     ///
     /// # Errors
-    /// Everything that can be said without a key: length, parts, header, extensions.
-    pub fn parse(token: &'a str, limit: usize) -> Result<Self, JwsError> {
+    /// [`JwsError::TooLong`], [`JwsError::NotThreeParts`].
+    pub fn split(token: &'a str, limit: usize) -> Result<Self, JwsError> {
         if token.len() > limit {
             return Err(JwsError::TooLong { length: token.len(), limit });
         }
@@ -101,14 +102,58 @@ impl<'a> UnverifiedJws<'a> {
         if payload.contains('.') {
             return Err(not_three());
         }
-        let header: UnverifiedHeader = from_base64url_json(header).map_err(JwsError::Header)?;
+        Ok(Self { header, payload, signature, signing_input })
+    }
+
+    /// The header as it stands, in base64url.
+    #[must_use]
+    pub fn header(&self) -> &'a str {
+        self.header
+    }
+
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// [`JwsError::Header`], [`JwsError::Extension`].
+    pub fn read_header(self) -> Result<UnverifiedJws<'a>, JwsError> {
+        let header: UnverifiedHeader = from_base64url_json(self.header).map_err(JwsError::Header)?;
         if header.crit.is_some() {
             return Err(JwsError::Extension("crit"));
         }
         if header.b64.is_some() {
             return Err(JwsError::Extension("b64"));
         }
-        Ok(Self { header, signing_input, payload, signature })
+        Ok(UnverifiedJws { header, parts: self })
+    }
+
+    /// Checks the signature, and only then reads the claims. For whoever knows already that the header names this key's
+    /// algorithm; [`UnverifiedJws::verify`] finds out.
+    ///
+    /// # Errors
+    /// [`JwsError::Signature`], [`JwsError::Claims`].
+    pub fn verify<C: DeserializeOwned>(&self, key: &VerificationKey) -> Result<C, JwsError> {
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(self.signature).map_err(|_| JwsError::Signature)?;
+        if !key.accepts(self.signing_input.as_bytes(), &signature) {
+            return Err(JwsError::Signature);
+        }
+        from_base64url_json(self.payload).map_err(JwsError::Claims)
+    }
+}
+
+/// A compact JWS whose form is right and of which nothing is verified.
+#[derive(Debug)]
+pub struct UnverifiedJws<'a> {
+    header: UnverifiedHeader,
+    parts: JwsParts<'a>,
+}
+
+impl<'a> UnverifiedJws<'a> {
+    /// Takes the token apart and reads its header.
+    ///
+    /// # Errors
+    /// Everything that can be said without a key: length, parts, header, extensions.
+    pub fn parse(token: &'a str, limit: usize) -> Result<Self, JwsError> {
+        JwsParts::split(token, limit)?.read_header()
     }
 
     /// What the token says of itself, to choose a key by.
@@ -127,11 +172,7 @@ impl<'a> UnverifiedJws<'a> {
             let received = Quoted(&self.header.alg).to_string();
             return Err(JwsError::Algorithm { received, expected: algorithm });
         }
-        let signature = BASE64_URL_SAFE_NO_PAD.decode(self.signature).map_err(|_| JwsError::Signature)?;
-        if !key.accepts(self.signing_input.as_bytes(), &signature) {
-            return Err(JwsError::Signature);
-        }
-        from_base64url_json(self.payload).map_err(JwsError::Claims)
+        self.parts.verify(key)
     }
 
     /// The claims as they stand, to *explain* a token to its owner. Nothing may be decided by them.
@@ -139,7 +180,7 @@ impl<'a> UnverifiedJws<'a> {
     /// # Errors
     /// [`JwsError::Claims`] when they do not fit `C`.
     pub fn unverified_claims<C: DeserializeOwned>(&self) -> Result<C, JwsError> {
-        from_base64url_json(self.payload).map_err(JwsError::Claims)
+        from_base64url_json(self.parts.payload).map_err(JwsError::Claims)
     }
 
     /// The header with all its members, to explain a token.
@@ -147,8 +188,7 @@ impl<'a> UnverifiedJws<'a> {
     /// # Errors
     /// [`JwsError::Header`]; not after a successful [`UnverifiedJws::parse`].
     pub fn unverified_header(&self) -> Result<serde_json::Value, JwsError> {
-        let header = self.signing_input.split('.').next().unwrap_or_default();
-        from_base64url_json(header).map_err(JwsError::Header)
+        from_base64url_json(self.parts.header).map_err(JwsError::Header)
     }
 }
 

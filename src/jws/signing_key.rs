@@ -32,6 +32,12 @@ impl SigningKey {
         Ok(Self { algorithm: header.alg, key, header: encoded })
     }
 
+    /// The header of what this key signs, in base64url.
+    #[must_use]
+    pub fn header(&self) -> &str {
+        &self.header
+    }
+
     /// A compact JWS of `claims`.
     ///
     /// # Errors
