@@ -33,7 +33,7 @@ impl Timestamp {
         const YEAR_10000: u64 = 253_402_300_800;
         match u64::try_from(self.0) {
             Ok(seconds) if seconds < YEAR_10000 => {
-                // Five times faster than chrono's, and there are two in each answer of `/api/me`.
+                // Two of these are in each answer of `/api/me`; chrono's formatting takes 1 300 instructions for one.
                 humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
             }
             _ => self.0.to_string(),

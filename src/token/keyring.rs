@@ -47,7 +47,7 @@ impl Keyring {
     }
 
     /// The key under which we write exactly this header (in base64url): its `alg`, `typ` and `kid` need not be read then.
-    /// Reading them is 4 % of the instructions of an authenticated read (docs/PERFORMANCE.md).
+    /// Any other header is read in full. The figure is in docs/PERFORMANCE.md.
     #[must_use]
     pub fn find_by_header(&self, header: &str) -> Option<&VerificationKey> {
         self.keys.iter().find(|key| key.signing.header() == header).map(|key| &key.verification)
