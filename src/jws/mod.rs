@@ -1,10 +1,11 @@
 //! A compact JWS (RFC 7515 §3.1), read strictly: the one door through which every signed token comes, ours or a
 //! provider's.
 //!
-//! `jsonwebtoken` does the cryptography. Its `decode` is not used: it accepts an unknown `crit`, `b64: false`, any
-//! `typ`, a missing `aud` or `iss`, an `iat` in the future and `exp = u64::MAX` (measured on 11.1.0), and it decodes
-//! eight megabytes before it looks at a signature. Here the cheapest refusal comes first, the algorithm is a property
-//! of our key and never of the token, and the claims come out only after the signature was checked.
+//! `jsonwebtoken` reads keys and signs, `aws-lc-rs` verifies with keys prepared once. `jsonwebtoken::decode` is not used:
+//! it accepts an unknown `crit`, `b64: false`, any `typ`, a missing `aud` or `iss`, an `iat` in the future and
+//! `exp = u64::MAX` (measured on 11.1.0), and it decodes eight megabytes before it looks at a signature. Here the cheapest
+//! refusal comes first, the algorithm is a property of our key and never of the token, and the claims come out only after
+//! the signature was checked.
 
 mod signing_key;
 mod verification_key;
