@@ -12,8 +12,10 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
+use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::account::AccountRules;
 use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
@@ -26,7 +28,7 @@ use crate::provider::{ProviderClient, Providers};
 use crate::secret_file;
 use crate::settings::{DatabaseSettings, Settings, SettingsError};
 use crate::state::AppState;
-use crate::token::{Keyring, Tokens};
+use crate::token::{DerivedKeys, Keyring, Tokens};
 
 /// An idle connection is closed after this, so that a stopping process need not wait longer for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -100,12 +102,16 @@ impl Tokenbooth {
         let db = Db::connect(db_options(&settings.database), &metrics.rounds)?;
         let client = provider_client(&settings, &metrics, &clock)?;
         let providers = Providers::new(&settings, &client, &clock);
-        let tokens = tokens(&settings)?;
+        let secrets = Secrets::of(&settings)?;
+        let rules = Arc::new(AccountRules::new(&settings));
         let stopping = AtomicBool::new(false);
         let state = Data::new(AppState {
+            tokens: secrets.tokens(&settings)?,
+            refresh_keys: Arc::new(secrets.derive("refresh token")),
+            cursor_keys: secrets.derive("cursor"),
+            rules,
             settings,
             db,
-            tokens,
             providers,
             clock,
             metrics,
@@ -293,14 +299,34 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// `token.secret`, as it is set or made for development, and those before it.
+struct Secrets {
+    current: SecretString,
+    previous: Vec<SecretString>,
+}
+
+impl Secrets {
+    fn of(settings: &Settings) -> Result<Self, StartError> {
+        let current = match &settings.token.secret {
+            Some(secret) => secret.clone(),
+            None => secret_file::read_or_create(&settings.database.url)
+                .map_err(|(path, reason)| StartError::SecretFile { path, reason })?,
+        };
+        Ok(Self { current, previous: settings.token.previous_secrets.clone() })
+    }
+
+    fn tokens(&self, settings: &Settings) -> Result<Tokens, StartError> {
+        let keyring = Keyring::new(&self.current, &self.previous)?;
+        let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
+        Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
+    }
+
+    fn derive(&self, purpose: &str) -> DerivedKeys {
+        DerivedKeys::new(&self.current, &self.previous, purpose)
+    }
+}
+
 /// What signs and verifies our tokens by these settings.
 pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
-    let secret = match &settings.token.secret {
-        Some(secret) => secret.clone(),
-        None => secret_file::read_or_create(&settings.database.url)
-            .map_err(|(path, reason)| StartError::SecretFile { path, reason })?,
-    };
-    let keyring = Keyring::new(&secret, &settings.token.previous_secrets)?;
-    let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
-    Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
+    Secrets::of(settings)?.tokens(settings)
 }

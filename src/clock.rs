@@ -57,6 +57,11 @@ impl Serialize for Timestamp {
 pub trait Clock: Send + Sync {
     /// The current moment.
     fn now(&self) -> Timestamp;
+
+    /// The current moment in Unix milliseconds, for what is too short to be counted in seconds.
+    fn now_in_milliseconds(&self) -> i64 {
+        self.now().0.saturating_mul(1000)
+    }
 }
 
 /// The machine's clock.
@@ -67,6 +72,11 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     fn now(&self) -> Timestamp {
         Timestamp(Utc::now().timestamp())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    fn now_in_milliseconds(&self) -> i64 {
+        Utc::now().timestamp_millis()
     }
 }
 

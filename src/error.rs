@@ -13,10 +13,11 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::account::SignInError;
+use crate::account::AccountError;
 use crate::db::DbError;
 use crate::provider::{OutageKind, Refusal};
 use crate::token::TokenError;
+use crate::user::UserId;
 
 /// Every code there is. [`Code::row`] is the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,7 @@ pub enum Code {
     IssuerMismatch,
     TokenExpired,
     NonceMismatch,
+    InvalidRefreshToken,
     UserDisabled,
     AdminRequired,
     UnknownProvider,
@@ -35,6 +37,11 @@ pub enum Code {
     MethodNotAllowed,
     PayloadTooLarge,
     UnsupportedMediaType,
+    IdentityInUse,
+    LastIdentity,
+    EmailRequired,
+    EmailInUse,
+    LastAdmin,
     Internal,
     ProviderBadAnswer,
     ProviderUnavailable,
@@ -60,6 +67,9 @@ impl Code {
             Self::NonceMismatch => {
                 (StatusCode::UNAUTHORIZED, "nonce_mismatch", "The token's nonce is not the one expected")
             }
+            Self::InvalidRefreshToken => {
+                (StatusCode::UNAUTHORIZED, "invalid_refresh_token", "The refresh token is not accepted")
+            }
             Self::UserDisabled => (StatusCode::FORBIDDEN, "user_disabled", "The account is disabled"),
             Self::AdminRequired => {
                 (StatusCode::FORBIDDEN, "admin_required", "Only administrators may do this")
@@ -77,6 +87,17 @@ impl Code {
                 "unsupported_media_type",
                 "The body's type is not accepted",
             ),
+            Self::IdentityInUse => {
+                (StatusCode::CONFLICT, "identity_in_use", "This identity belongs to another account")
+            }
+            Self::LastIdentity => (StatusCode::CONFLICT, "last_identity", "This is the last way in"),
+            Self::EmailRequired => {
+                (StatusCode::CONFLICT, "email_required", "The account has no verified e-mail")
+            }
+            Self::EmailInUse => {
+                (StatusCode::CONFLICT, "email_in_use", "Another account of this e-mail has a password")
+            }
+            Self::LastAdmin => (StatusCode::CONFLICT, "last_admin", "There must be an administrator"),
             Self::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong on our side")
             }
@@ -114,6 +135,8 @@ pub struct ApiError {
     challenge: Option<Challenge>,
     /// What the log says beyond `detail`: the client is told less at bearer routes.
     reason: Option<String>,
+    /// Who was refused, when that was proved.
+    user_id: Option<UserId>,
 }
 
 /// `WWW-Authenticate` (RFC 6750 §3).
@@ -156,7 +179,7 @@ impl ApiError {
     /// A refusal with its explanation.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, challenge: None, reason: None }
+        Self { code, detail: detail.into(), retry_after: None, challenge: None, reason: None, user_id: None }
     }
 
     /// Something we did wrong. The client learns nothing of it, the log does.
@@ -187,6 +210,11 @@ impl ApiError {
     #[must_use]
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// Who was refused, when the credential was proved: for the audit trail.
+    pub(crate) fn user_id(&self) -> Option<UserId> {
+        self.user_id
     }
 
     fn retry_in(mut self, wait: Duration) -> Self {
@@ -277,14 +305,31 @@ impl From<DbError> for ApiError {
     }
 }
 
-impl From<SignInError> for ApiError {
-    fn from(error: SignInError) -> Self {
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let told = |code, detail: &str| Self { reason: Some(error.to_string()), ..Self::new(code, detail) };
         match error {
-            SignInError::Disabled(_) => {
-                let told = Self::new(Code::UserDisabled, "this account was disabled by an administrator");
-                Self { reason: Some(error.to_string()), ..told }
+            // The bearer token was good when the request came in.
+            AccountError::NoSuchUser => Self::bad_bearer(error),
+            AccountError::Disabled(user) => {
+                let told = told(Code::UserDisabled, "this account was disabled by an administrator");
+                Self { user_id: Some(user), ..told }
             }
-            SignInError::Db(error) => error.into(),
+            AccountError::IdentityInUse => told(
+                Code::IdentityInUse,
+                "another account has this identity: sign in with it, and unlink it there first",
+            ),
+            AccountError::NoSuchIdentity | AccountError::NoSuchSession => {
+                told(Code::NotFound, "you have nothing of this id")
+            }
+            AccountError::LastWayIn => told(
+                Code::LastIdentity,
+                "without it nobody could sign in to this account again: link another identity or set a password first",
+            ),
+            AccountError::InvalidRefreshToken(_) => {
+                told(Code::InvalidRefreshToken, "the refresh token is not good any more, or never was: sign in again")
+            }
+            AccountError::Db(error) => error.into(),
         }
     }
 }

@@ -1,24 +1,30 @@
 //! What handlers and extractors share.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpRequest;
 use actix_web::web::Data;
 
+use crate::account::AccountRules;
 use crate::clock::SharedClock;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::provider::Providers;
 use crate::settings::Settings;
-use crate::token::Tokens;
+use crate::token::{DerivedKeys, Tokens};
 
 /// One for all workers, made by [`crate::Tokenbooth`].
 pub(crate) struct AppState {
     pub(crate) settings: Settings,
     pub(crate) db: Db,
     pub(crate) tokens: Tokens,
+    /// What the next refresh token is made with.
+    pub(crate) refresh_keys: Arc<DerivedKeys>,
+    /// What the cursors of lists are signed with.
+    pub(crate) cursor_keys: DerivedKeys,
+    pub(crate) rules: Arc<AccountRules>,
     pub(crate) providers: Providers,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use url::Url;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -66,6 +67,10 @@ pub struct User {
     pub created_at: Timestamp,
     /// The last sign-in, to the hour.
     pub last_login_at: Option<Timestamp>,
+    /// The user chose the name: the provider's does not replace it.
+    pub own_name: bool,
+    /// The user chose the picture.
+    pub own_avatar: bool,
 }
 
 /// A row of `identities`: one way in, proved by one provider.
@@ -104,4 +109,17 @@ impl Identity {
     pub fn key(&self) -> IdentityKey {
         IdentityKey { provider: self.provider.clone(), provider_id: self.provider_id.clone() }
     }
+}
+
+/// Longest display name, in characters.
+pub const MAX_NAME_CHARACTERS: usize = 200;
+const MAX_AVATAR_URL_BYTES: usize = 2048;
+
+/// Whether a picture may be stored and shown: an `https://` URL. The text is stored as it came, so it must be clean as it
+/// came: a parser forgives what PostgreSQL cannot store (U+0000) and what ends a line.
+#[must_use]
+pub fn is_avatar_url(text: &str) -> bool {
+    text.len() <= MAX_AVATAR_URL_BYTES
+        && !text.contains(|c: char| c.is_control() || c.is_whitespace())
+        && Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
 }

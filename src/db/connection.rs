@@ -30,6 +30,18 @@ macro_rules! on_either {
 }
 pub(super) use on_either;
 
+/// As `on_either!`, and keeps the rows found from others until the transaction ends. On SQLite a transaction that writes has
+/// the file to itself.
+macro_rules! locked_on_either {
+    ($conn:expr, $query:expr, $load:ident) => {
+        match $conn {
+            $crate::db::DbConn::Postgres(conn) => $query.for_update().$load(conn),
+            $crate::db::DbConn::Sqlite(conn) => $query.$load(conn),
+        }
+    };
+}
+pub(super) use locked_on_either;
+
 diesel::define_sql_function! {
     /// For `= ANY($1)` on PostgreSQL. `eq_any` writes the same SQL, but Diesel cannot know that it is always the same, and
     /// writes it anew at every call.

@@ -129,6 +129,39 @@ pub fn list(conn: &mut DbConn, user_id: UserId) -> Result<Vec<Identity>, DbError
     rows.into_iter().map(Identity::try_from).collect()
 }
 
+/// A page of a user's identities: at most `limit`, after the identity `after`, oldest first.
+///
+/// # Errors
+/// [`DbError`].
+pub fn page(
+    conn: &mut DbConn,
+    user_id: UserId,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Identity>, DbError> {
+    // Every id is greater than the empty text.
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let rows: Vec<IdentityRow> = on_either!(conn, |conn| {
+        identities::table
+            .filter(identities::user_id.eq(user_id.to_string()).and(identities::id.gt(after)))
+            .order(identities::id.asc())
+            .limit(limit)
+            .select(IdentityRow::as_select())
+            .load(conn)
+    })?;
+    rows.into_iter().map(Identity::try_from).collect()
+}
+
+/// Removes an identity.
+///
+/// # Errors
+/// [`DbError`].
+pub fn delete(conn: &mut DbConn, id: Uuid) -> Result<(), DbError> {
+    let statement = diesel::delete(identities::table.filter(identities::id.eq(id.to_string())));
+    on_either!(conn, |conn| statement.execute(conn))?;
+    Ok(())
+}
+
 /// Writes what a sign-in may change.
 ///
 /// # Errors

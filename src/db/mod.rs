@@ -4,10 +4,12 @@
 //! through `loader.rs`; [`Db::write`] is a transaction; [`Db::run`] is for everything else.
 
 mod connection;
+pub mod events;
 pub mod identities;
 mod loader;
 mod rounds;
 mod schema;
+pub mod sessions;
 mod url;
 pub mod users;
 mod writer;
@@ -207,6 +209,8 @@ pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
     // session. SQLite has one writer, and the loser of that race is told at once.
     if let DbConn::Postgres(postgres) = &mut conn {
         postgres.batch_execute("SELECT pg_advisory_lock(7766290117)")?;
+        // SQLite has a collation of this name, so that a migration can name it on both.
+        postgres.batch_execute("CREATE COLLATION IF NOT EXISTS \"binary\" FROM \"C\"")?;
     }
     let mut done = Vec::new();
     let mut attempt = 1;

@@ -1,6 +1,19 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    events (id) {
+        id -> Text,
+        at -> BigInt,
+        kind -> Text,
+        actor_id -> Nullable<Text>,
+        user_id -> Nullable<Text>,
+        ip -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        detail -> Text,
+    }
+}
+
+diesel::table! {
     identities (id) {
         id -> Text,
         user_id -> Text,
@@ -14,10 +27,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    sessions (id) {
+        id -> Text,
+        user_id -> Text,
+        token_version -> BigInt,
+        handle_hash -> Text,
+        secret_hash -> Text,
+        previous_secret_hash -> Nullable<Text>,
+        rotated_at_ms -> Nullable<BigInt>,
+        device -> Nullable<Text>,
+        ip -> Nullable<Text>,
+        created_at -> BigInt,
+        last_used_at -> BigInt,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Text,
         email -> Nullable<Text>,
-        email_lower -> Nullable<Text>,
         name -> Nullable<Text>,
         avatar_url -> Nullable<Text>,
         admin -> Bool,
@@ -27,8 +55,14 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         last_login_at -> Nullable<BigInt>,
+        email_lower -> Nullable<Text>,
+        name_lower -> Nullable<Text>,
+        own_name -> Bool,
+        own_avatar -> Bool,
     }
 }
 
 diesel::joinable!(identities -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(identities, users);
+diesel::joinable!(sessions -> users (user_id));
+
+diesel::allow_tables_to_appear_in_same_query!(events, identities, sessions, users,);

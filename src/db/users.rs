@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use diesel::prelude::*;
 
-use super::connection::{any_of, on_either};
+use super::connection::{any_of, locked_on_either, on_either};
 use super::schema::users;
 use super::{DbConn, DbError, transaction};
 use crate::clock::Timestamp;
@@ -24,6 +24,8 @@ pub(super) struct UserRow {
     token_version: i64,
     created_at: i64,
     last_login_at: Option<i64>,
+    own_name: bool,
+    own_avatar: bool,
 }
 
 impl TryFrom<UserRow> for User {
@@ -40,6 +42,8 @@ impl TryFrom<UserRow> for User {
             token_version: row.token_version,
             created_at: Timestamp(row.created_at),
             last_login_at: row.last_login_at.map(Timestamp),
+            own_name: row.own_name,
+            own_avatar: row.own_avatar,
         })
     }
 }
@@ -49,8 +53,8 @@ pub(super) fn parse_id(text: &str) -> Result<UserId, DbError> {
 }
 
 /// ASCII letters in lower case and nothing cleverer: folding more would make two mailboxes one.
-fn lower(email: Option<&str>) -> Option<String> {
-    email.map(str::to_ascii_lowercase)
+fn lower(text: Option<&str>) -> Option<String> {
+    text.map(str::to_ascii_lowercase)
 }
 
 /// Writes a new user as given.
@@ -63,7 +67,10 @@ pub fn insert(conn: &mut DbConn, user: &User) -> Result<(), DbError> {
         users::email.eq(user.email.as_deref()),
         users::email_lower.eq(lower(user.email.as_deref())),
         users::name.eq(user.name.as_deref()),
+        users::name_lower.eq(lower(user.name.as_deref())),
         users::avatar_url.eq(user.avatar_url.as_deref()),
+        users::own_name.eq(user.own_name),
+        users::own_avatar.eq(user.own_avatar),
         users::admin.eq(user.admin),
         users::disabled.eq(user.disabled),
         users::token_version.eq(user.token_version),
@@ -86,6 +93,85 @@ pub fn find(conn: &mut DbConn, id: UserId) -> Result<Option<User>, DbError> {
         users::table.filter(users::id.eq(id)).select(UserRow::as_select()).get_result(conn).optional()
     })?;
     row.map(User::try_from).transpose()
+}
+
+/// A user whose row nobody else changes until the transaction ends, with the password as it is stored. Every rule that
+/// looks before it writes begins with this.
+#[derive(Debug)]
+pub struct LockedUser {
+    /// The row.
+    pub user: User,
+    /// The hash of the password, when one is set.
+    pub password_hash: Option<String>,
+}
+
+impl TryFrom<(UserRow, Option<String>)> for LockedUser {
+    type Error = DbError;
+
+    fn try_from((user, password_hash): (UserRow, Option<String>)) -> Result<Self, DbError> {
+        Ok(Self { user: user.try_into()?, password_hash })
+    }
+}
+
+/// Reads a user for a change.
+///
+/// # Errors
+/// [`DbError`].
+pub fn lock(conn: &mut DbConn, id: UserId) -> Result<Option<LockedUser>, DbError> {
+    let id = id.to_string();
+    let row: QueryResult<(UserRow, Option<String>)> = locked_on_either!(
+        conn,
+        users::table.filter(users::id.eq(id)).select((UserRow::as_select(), users::password_hash)),
+        get_result
+    );
+    row.optional()?.map(LockedUser::try_from).transpose()
+}
+
+/// Locks every administrator who is not disabled, in the order of ids so that two of these do not wait for each other,
+/// and answers who they are.
+///
+/// # Errors
+/// [`DbError`].
+pub fn lock_administrators(conn: &mut DbConn) -> Result<Vec<UserId>, DbError> {
+    // `filter(users::admin)` and not `eq(true)`: the index of administrators is found by the same words only.
+    let ids: QueryResult<Vec<String>> = locked_on_either!(
+        conn,
+        users::table
+            .filter(users::admin)
+            .filter(users::disabled.eq(false))
+            .order(users::id.asc())
+            .select(users::id),
+        load
+    );
+    ids?.iter().map(|id| parse_id(id)).collect()
+}
+
+/// The user who may sign in with this e-mail (ASCII letters compared without case) and a password, and its hash.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find_with_password(conn: &mut DbConn, email: &str) -> Result<Option<LockedUser>, DbError> {
+    let email = email.to_ascii_lowercase();
+    let row: Option<(UserRow, Option<String>)> = on_either!(conn, |conn| {
+        users::table
+            .filter(users::email_lower.eq(email))
+            .filter(users::password_hash.is_not_null())
+            .select((UserRow::as_select(), users::password_hash))
+            .get_result(conn)
+            .optional()
+    })?;
+    row.map(LockedUser::try_from).transpose()
+}
+
+/// Writes the password's hash, or none. It ends no token.
+///
+/// # Errors
+/// [`DbError::Conflict`] when another user of the same e-mail has a password.
+pub fn set_password(conn: &mut DbConn, id: UserId, hash: Option<&str>, now: Timestamp) -> Result<(), DbError> {
+    let statement = diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set((users::password_hash.eq(hash), users::updated_at.eq(now.0)));
+    on_either!(conn, |conn| statement.execute(conn))?;
+    Ok(())
 }
 
 /// All users of these ids that exist. PostgreSQL is asked once for all of them; SQLite has no round trip to save, so it
@@ -154,7 +240,10 @@ pub fn update_profile(conn: &mut DbConn, user: &User, now: Timestamp) -> Result<
         users::email.eq(user.email.as_deref()),
         users::email_lower.eq(lower(user.email.as_deref())),
         users::name.eq(user.name.as_deref()),
+        users::name_lower.eq(lower(user.name.as_deref())),
         users::avatar_url.eq(user.avatar_url.as_deref()),
+        users::own_name.eq(user.own_name),
+        users::own_avatar.eq(user.own_avatar),
         users::updated_at.eq(now.0),
     ));
     on_either!(conn, |conn| statement.execute(conn))?;

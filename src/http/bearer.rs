@@ -7,6 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
+use uuid::Uuid;
 
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
@@ -22,19 +23,28 @@ pub struct CurrentUser(pub User);
 #[derive(Debug, Clone)]
 pub struct AdminUser(pub User);
 
+/// As [`CurrentUser`], with the session that the token belongs to.
+pub(super) struct CurrentSession {
+    pub(super) user: User,
+    pub(super) session_id: Option<Uuid>,
+}
+
 impl FromRequest for CurrentUser {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // Verified here and not in the future, so that the token is not copied.
-        let verified =
-            AppState::of(request).and_then(|state| Ok((state.clone(), verified_claims(request, &state)?)));
-        Box::pin(async move {
-            let (state, claims) = verified?;
-            let user = state.db.user(claims.user_id).await?;
-            Ok(Self(claims.admit(user)?))
-        })
+        let session = current_session(request);
+        Box::pin(async move { Ok(Self(session.await?.user)) })
+    }
+}
+
+impl FromRequest for CurrentSession {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        Box::pin(current_session(request))
     }
 }
 
@@ -51,6 +61,19 @@ impl FromRequest for AdminUser {
             }
             Ok(Self(user))
         })
+    }
+}
+
+/// The token is verified at once and not in the future, so that it is not copied.
+fn current_session(
+    request: &HttpRequest,
+) -> impl Future<Output = Result<CurrentSession, ApiError>> + use<> {
+    let verified =
+        AppState::of(request).and_then(|state| Ok((state.clone(), verified_claims(request, &state)?)));
+    async move {
+        let (state, claims) = verified?;
+        let user = state.db.user(claims.user_id).await?;
+        Ok(CurrentSession { user: claims.admit(user)?, session_id: claims.session_id })
     }
 }
 

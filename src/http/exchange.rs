@@ -2,52 +2,18 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
-use utoipa::ToSchema;
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
-use crate::account::{self, SignIn};
+use super::origin::RequestOrigin;
+use super::token_answer::{TokenAnswer, wants_refresh_token};
+use crate::account;
 use crate::error::{ApiError, Code, Problem};
+use crate::event::Origin;
 use crate::provider::Provider;
 use crate::state::AppState;
-use crate::token::IssuedToken;
-use crate::user::User;
-
-/// Our token and whom it is for (RFC 6749 §5.1, with the user beside it).
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TokenAnswer {
-    /// The JWT, to be sent as `Authorization: Bearer`.
-    access_token: String,
-    /// Always `bearer`.
-    #[schema(example = "bearer")]
-    token_type: &'static str,
-    /// Seconds the token lives.
-    #[schema(example = 1800)]
-    expires_in: i64,
-    /// This was the user's first sign-in.
-    created: bool,
-    /// The user.
-    user: TokenUser,
-}
-
-/// The user beside a token.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TokenUser {
-    /// Internal id, the token's `sub`.
-    #[schema(example = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10")]
-    id: String,
-    /// Verified by a provider, or null.
-    #[schema(example = "alice@mail.com")]
-    email: Option<String>,
-    /// Display name.
-    #[schema(example = "Alice")]
-    name: Option<String>,
-    /// Picture.
-    avatar_url: Option<String>,
-}
 
 /// Exchange a Google, GitHub or OpenID Connect token for an access token
 ///
@@ -82,20 +48,14 @@ pub struct TokenUser {
 pub(crate) async fn exchange_token(
     state: Data<AppState>,
     name: Path<String>,
+    RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
-    let result = exchange(&state, provider.as_ref(), &request, body).await;
-    state.metrics.exchange(
-        provider.name(),
-        match &result {
-            Ok(answer) if answer.created => "created",
-            Ok(_) => "ok",
-            Err(error) => error.code().as_str(),
-        },
-    );
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(result?))
+    let result = exchange(&state, provider.as_ref(), &request, body, &origin).await;
+    record(&state, provider.name(), &result, &origin).await;
+    Ok(result?.into_response())
 }
 
 async fn exchange(
@@ -103,17 +63,37 @@ async fn exchange(
     provider: &dyn Provider,
     request: &HttpRequest,
     body: Payload,
+    origin: &Origin,
 ) -> Result<TokenAnswer, ApiError> {
-    let credential = ExchangeRequest::read(request, body).await?.into_credential(provider)?;
-    let identity = state.providers.verify(provider, &credential).await?;
-    let now = state.clock.now();
-    let SignIn { user, created } =
-        account::sign_in(&state.db, state.settings.accounts, identity, now).await?;
-    let token = state.tokens.issue(&user, now).map_err(ApiError::internal)?;
-    Ok(TokenAnswer::new(token, user, created))
+    let taken = ExchangeRequest::read(request, body).await?;
+    let offline_access = wants_refresh_token(taken.scope());
+    let identity = state.providers.verify(provider, &taken.into_credential(provider)?).await?;
+    let signed_in = account::sign_in(&state.db, &state.rules, identity, origin).await?;
+    TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await
 }
 
-fn find_provider(state: &AppState, name: &str) -> Result<Arc<dyn Provider>, ApiError> {
+/// How a sign-in ended: for the metrics always, for the audit trail when a credential was judged and refused. A request that
+/// could not be read, and a provider in trouble, refuse nobody.
+pub(super) async fn record(
+    state: &AppState,
+    method: &str,
+    result: &Result<TokenAnswer, ApiError>,
+    origin: &Origin,
+) {
+    let outcome = match result {
+        Ok(answer) if answer.created() => "created",
+        Ok(_) => "ok",
+        Err(error) => error.code().as_str(),
+    };
+    state.metrics.exchange(method, outcome);
+    if let Err(error) = result
+        && matches!(error.status_code(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    {
+        account::record_refusal(&state.db, method, outcome, error.user_id(), origin).await;
+    }
+}
+
+pub(super) fn find_provider(state: &AppState, name: &str) -> Result<Arc<dyn Provider>, ApiError> {
     state.providers.get(name).cloned().ok_or_else(|| {
         // The name itself is not repeated: it would be in the log, and people paste tokens in odd places.
         let detail = match name {
@@ -123,21 +103,4 @@ fn find_provider(state: &AppState, name: &str) -> Result<Arc<dyn Provider>, ApiE
         };
         ApiError::new(Code::UnknownProvider, detail)
     })
-}
-
-impl TokenAnswer {
-    fn new(token: IssuedToken, user: User, created: bool) -> Self {
-        Self {
-            access_token: token.jwt,
-            token_type: "bearer",
-            expires_in: token.expires_in,
-            created,
-            user: TokenUser {
-                id: user.id.to_string(),
-                email: user.email,
-                name: user.name,
-                avatar_url: user.avatar_url,
-            },
-        }
-    }
 }

@@ -14,9 +14,9 @@ use crate::jws::looks_like_a_jwt;
 use crate::provider::{Credential, CredentialKind, Provider};
 
 /// The largest body of `/auth/*`, in bytes: four times the longest ID token.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A body that was read: one credential, and perhaps a nonce.
+/// A body that was read: one credential, and perhaps a nonce and a scope.
 #[derive(Debug)]
 pub(super) struct ExchangeRequest {
     /// The member it came in.
@@ -25,6 +25,7 @@ pub(super) struct ExchangeRequest {
     kind: Option<CredentialKind>,
     token: SecretString,
     nonce: Option<String>,
+    scope: Option<String>,
 }
 
 /// Exactly one of `id_token`, `credential`, `access_token`, `token`. Other members are ignored.
@@ -40,6 +41,8 @@ pub enum ExchangeBody {
         id_token: String,
         /// The nonce the client used, if any.
         nonce: Option<String>,
+        /// `offline_access` asks for a refresh token.
+        scope: Option<String>,
     },
     /// The same, under the name Google's own button posts.
     Credential {
@@ -48,12 +51,16 @@ pub enum ExchangeBody {
         credential: String,
         /// The nonce the client used, if any.
         nonce: Option<String>,
+        /// `offline_access` asks for a refresh token.
+        scope: Option<String>,
     },
     /// An opaque access token (google, github).
     AccessToken {
         /// The token.
         #[schema(min_length = 1)]
         access_token: String,
+        /// `offline_access` asks for a refresh token.
+        scope: Option<String>,
     },
     /// Either kind, told apart by its shape.
     Token {
@@ -62,6 +69,8 @@ pub enum ExchangeBody {
         token: String,
         /// The nonce the client used, if any.
         nonce: Option<String>,
+        /// `offline_access` asks for a refresh token.
+        scope: Option<String>,
     },
 }
 
@@ -70,6 +79,7 @@ pub enum ExchangeBody {
 struct Members {
     credentials: Vec<(&'static str, String)>,
     nonce: Option<String>,
+    scope: Option<String>,
 }
 
 const CREDENTIAL_MEMBERS: [&str; 4] = ["id_token", "credential", "access_token", "token"];
@@ -94,6 +104,11 @@ impl ExchangeRequest {
             ApiError::new(Code::PayloadTooLarge, format!("a body here has at most {MAX_BODY_BYTES} bytes"))
         })?;
         read(&body.map_err(|_| bad_request("the body broke off".to_owned()))?)?.try_into()
+    }
+
+    /// What the client asks for beside an access token (RFC 6749 §3.3).
+    pub(super) fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
     }
 
     /// The credential for this provider.
@@ -142,7 +157,7 @@ impl TryFrom<Members> for ExchangeRequest {
             "access_token" => Some(CredentialKind::AccessToken),
             _ => None,
         };
-        Ok(Self { member, kind, token: token.into(), nonce: members.nonce })
+        Ok(Self { member, kind, token: token.into(), nonce: members.nonce, scope: members.scope })
     }
 }
 
@@ -184,7 +199,7 @@ impl<'de> Deserialize<'de> for Members {
                 let mut members = Members::default();
                 let mut seen: Vec<&'static str> = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    let ours = CREDENTIAL_MEMBERS.iter().chain(&["nonce"]).find(|name| **name == key);
+                    let ours = CREDENTIAL_MEMBERS.iter().chain(&["nonce", "scope"]).find(|name| **name == key);
                     let Some(name) = ours else {
                         map.next_value::<IgnoredAny>()?;
                         continue;
@@ -198,6 +213,7 @@ impl<'de> Deserialize<'de> for Members {
                         .map_err(|_| A::Error::custom(format!("member {name} must be a string")))?;
                     match value {
                         Some(value) if *name == "nonce" => members.nonce = Some(value),
+                        Some(value) if *name == "scope" => members.scope = Some(value),
                         Some(value) => members.credentials.push((name, value)),
                         None => {}
                     }

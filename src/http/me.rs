@@ -1,14 +1,18 @@
 //! `/api/me`: the caller's own account.
 
-use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
-use serde::Serialize;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::CurrentUser;
+use super::json_body::{nullable, read_json};
+use crate::account::profile::{self, ProfileChange};
 use crate::clock::Timestamp;
-use crate::error::Problem;
-use crate::user::User;
+use crate::error::{ApiError, Code, Problem};
+use crate::state::AppState;
+use crate::user::{MAX_NAME_CHARACTERS, User, is_avatar_url};
 
 /// A user as the user sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,4 +67,70 @@ impl From<User> for Me {
 )]
 pub(crate) async fn show_me(CurrentUser(user): CurrentUser) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Me::from(user))
+}
+
+/// A change of a profile. A member left out stays; `null` clears it and hands it back to the provider at the next login.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileBody {
+    /// Display name, 1 to 200 characters. Kept when the provider says otherwise.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, example = "Alice")]
+    name: Option<Option<String>>,
+    /// Picture, an `https://` URL of at most 2048 bytes.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, example = "https://example.com/alice.png")]
+    avatar_url: Option<Option<String>>,
+}
+
+impl ProfileBody {
+    fn checked(self) -> Result<ProfileChange, ApiError> {
+        check_name(self.name.as_ref())?;
+        if let Some(Some(url)) = &self.avatar_url
+            && !is_avatar_url(url)
+        {
+            let detail = "avatar_url must be an absolute https:// URL of at most 2048 bytes";
+            return Err(ApiError::new(Code::InvalidRequest, detail));
+        }
+        Ok(ProfileChange { name: self.name, avatar_url: self.avatar_url })
+    }
+}
+
+/// A name somebody typed is refused where a provider's would be cleaned: the typist can mend it.
+pub(super) fn check_name(name: Option<&Option<String>>) -> Result<(), ApiError> {
+    let Some(Some(name)) = name else { return Ok(()) };
+    let length = name.chars().count();
+    if (1..=MAX_NAME_CHARACTERS).contains(&length) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let detail = format!("name must have 1 to {MAX_NAME_CHARACTERS} characters and no control characters");
+    Err(ApiError::new(Code::InvalidRequest, detail))
+}
+
+/// Change the caller's name or picture
+#[utoipa::path(
+    patch,
+    path = "/api/me",
+    operation_id = "update_me",
+    tag = "account",
+    security(("bearer" = [])),
+    request_body(content = ProfileBody),
+    responses(
+        (status = 200, description = "The account as it is now", body = Me),
+        (status = 400, description = "`invalid_request`: an unknown member, or a value that is not allowed", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn update_me(
+    CurrentUser(user): CurrentUser,
+    state: Data<AppState>,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let change = read_json::<ProfileBody>(&request, body).await?.checked()?;
+    let user = profile::update(&state.db, user.id, change, state.clock.now()).await?;
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Me::from(user)))
 }

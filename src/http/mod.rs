@@ -6,21 +6,30 @@ mod docs;
 mod exchange;
 mod exchange_request;
 mod health;
+mod identities;
+mod json_body;
 mod me;
 mod observe;
+mod origin;
+mod paging;
 mod peer;
+mod sessions;
+mod token_answer;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource, ResponseError, guard};
 
 pub use self::bearer::{AdminUser, CurrentUser};
 pub(crate) use self::cors::cors;
-pub use self::exchange::TokenAnswer;
 pub use self::exchange_request::ExchangeBody;
 pub use self::health::{Health, Readiness};
-pub use self::me::Me;
+pub use self::identities::IdentityView;
+pub use self::me::{Me, ProfileBody};
 use self::observe::RoutePattern;
 pub use self::observe::observe;
+pub use self::paging::Page;
+pub use self::sessions::{RefreshBody, SessionView};
+pub use self::token_answer::{TokenAnswer, TokenUser};
 use crate::error::{ApiError, Code};
 
 /// What `#[utoipa::path]` made of the handlers, for the document.
@@ -28,15 +37,39 @@ pub(crate) mod paths {
     pub(crate) use super::docs::__path_openapi_document;
     pub(crate) use super::exchange::__path_exchange_token;
     pub(crate) use super::health::{__path_metrics, __path_process_health, __path_readiness};
-    pub(crate) use super::me::__path_show_me;
+    pub(crate) use super::identities::{
+        __path_link_identity, __path_list_identities, __path_unlink_identity,
+    };
+    pub(crate) use super::me::{__path_show_me, __path_update_me};
+    pub(crate) use super::sessions::{
+        __path_end_session, __path_list_sessions, __path_log_out, __path_log_out_everywhere, __path_refresh,
+    };
 }
 
 /// The routes, relative to wherever they are mounted. They are tried in turn: the busiest first, and one with a `{name}`,
 /// which costs a regular expression, after those without.
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
-        .service(endpoint("/api/me", "GET, HEAD").route(get().to(me::show_me)))
+        .service(
+            endpoint("/api/me", "GET, HEAD, PATCH")
+                .route(get().to(me::show_me))
+                .route(web::patch().to(me::update_me)),
+        )
+        .service(endpoint("/auth/refresh", "POST").route(web::post().to(sessions::refresh)))
+        .service(endpoint("/auth/logout", "POST").route(web::post().to(sessions::log_out)))
+        .service(endpoint("/auth/logout-all", "POST").route(web::post().to(sessions::log_out_everywhere)))
         .service(endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)))
+        .service(endpoint("/api/me/identities", "GET, HEAD").route(get().to(identities::list_identities)))
+        .service(
+            // One name for both: what it is, the method says.
+            endpoint("/api/me/identities/{id}", "POST, DELETE")
+                .route(web::post().to(identities::link_identity))
+                .route(web::delete().to(identities::unlink_identity)),
+        )
+        .service(endpoint("/api/me/sessions", "GET, HEAD").route(get().to(sessions::list_sessions)))
+        .service(
+            endpoint("/api/me/sessions/{id}", "DELETE").route(web::delete().to(sessions::end_session)),
+        )
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
         .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -33,12 +33,12 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 /// # Errors
 /// Those of the service it wraps.
 pub async fn observe(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let start = Instant::now();
     let state = request.app_data::<Data<AppState>>().cloned();
-    let id = request_id(&request);
+    let id = take_request_id(&mut request);
     let peer = state.as_ref().and_then(|state| {
         Some(client_address(request.peer_addr()?.ip(), request.headers(), &state.settings.server))
     });
@@ -67,19 +67,26 @@ fn route(request: &HttpRequest) -> Cow<'static, str> {
     }
 }
 
-/// The caller's id when it is harmless, else one of ours.
-fn request_id(request: &ServiceRequest) -> HeaderValue {
-    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    match request.headers().get(&REQUEST_ID) {
-        Some(id)
-            if (1..=MAX_REQUEST_ID_BYTES).contains(&id.len())
-                && id.as_bytes().iter().copied().all(harmless) =>
-        {
-            id.clone()
-        }
-        _ => HeaderValue::from_str(Uuid::new_v4().simple().encode_lower(&mut Uuid::encode_buffer()))
-            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+/// The caller's id when it is harmless, else one of ours, which takes its place: whoever asks the request later is told the
+/// same.
+fn take_request_id(request: &mut ServiceRequest) -> HeaderValue {
+    if request_id(request.headers()).is_some()
+        && let Some(id) = request.headers().get(&REQUEST_ID)
+    {
+        return id.clone();
     }
+    let id = HeaderValue::from_str(Uuid::new_v4().simple().encode_lower(&mut Uuid::encode_buffer()))
+        .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    request.headers_mut().insert(REQUEST_ID.clone(), id.clone());
+    id
+}
+
+/// The id of a request, when it has one that is harmless.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let id = headers.get(&REQUEST_ID)?.as_bytes();
+    let fits = (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.iter().copied().all(harmless);
+    fits.then(|| std::str::from_utf8(id).ok()).flatten()
 }
 
 /// A method a stranger made up must not make a metric of its own.

@@ -1,16 +1,11 @@
 //! Who a provider says somebody is, after the proof, made fit for the database and for a page.
 
 use serde_json::Value;
-use url::Url;
 
-use crate::user::IdentityKey;
+use crate::user::{IdentityKey, MAX_NAME_CHARACTERS, is_avatar_url};
 
-/// Longest display name kept, in characters. A longer one is cut, control characters (U+0000 among them, which
-/// PostgreSQL cannot store) become nothing: a name is decoration and must not stop a login.
-const MAX_NAME_CHARACTERS: usize = 200;
 /// RFC 5321 §4.5.3.1: 64 + "@" + 255. A longer address is none.
 const MAX_EMAIL_BYTES: usize = 320;
-const MAX_AVATAR_URL_BYTES: usize = 2048;
 /// OpenID Connect Core §2: `sub` has at most 255 ASCII characters.
 const MAX_SUBJECT_BYTES: usize = 255;
 
@@ -67,7 +62,7 @@ impl VerifiedIdentity {
             email_verified: email.is_some() && profile.email_verified,
             email,
             name: profile.name.and_then(clean_name),
-            avatar_url: profile.avatar_url.filter(|url| is_picture_url(url)).map(str::to_owned),
+            avatar_url: profile.avatar_url.filter(|url| is_avatar_url(url)).map(str::to_owned),
         }
     }
 
@@ -89,6 +84,8 @@ pub(super) fn is_subject(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES && !text.chars().any(char::is_control)
 }
 
+/// A longer one is cut, control characters (U+0000 among them, which PostgreSQL cannot store) become nothing: a name is
+/// decoration and must not stop a login.
 fn clean_name(name: &str) -> Option<String> {
     let printable: String = name.chars().filter(|c| !c.is_control()).collect();
     let cut: String = printable.trim().chars().take(MAX_NAME_CHARACTERS).collect();
@@ -102,12 +99,4 @@ fn is_plausible_email(email: &str) -> bool {
     email.len() <= MAX_EMAIL_BYTES
         && !email.contains(odd)
         && email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-}
-
-/// The text is stored as it came, so it must be clean as it came: a parser forgives what PostgreSQL cannot store
-/// (U+0000) and what ends a line.
-fn is_picture_url(text: &str) -> bool {
-    text.len() <= MAX_AVATAR_URL_BYTES
-        && !text.contains(|c: char| c.is_control() || c.is_whitespace())
-        && Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.has_host())
 }

@@ -121,6 +121,9 @@ impl Settings {
             ("token.access_ttl", self.token.access_ttl, Duration::from_secs(1)),
             ("database.timeout", self.database.timeout, Duration::from_millis(1)),
             ("http_client.timeout", self.http_client.timeout, Duration::from_millis(1)),
+            ("refresh.idle_ttl", self.refresh.idle_ttl, Duration::from_secs(1)),
+            ("refresh.absolute_ttl", self.refresh.absolute_ttl, Duration::from_secs(1)),
+            ("events.retention", self.events.retention, Duration::from_secs(1)),
         ];
         for (key, value, least) in positive {
             if value < least {
@@ -132,6 +135,13 @@ impl Settings {
                 "rate_limit.enabled",
                 "this version has no limiter of its own",
                 "Leave it false and put a limiter in front, nginx's limit_req for example",
+            ));
+        }
+        if self.admin.emails.iter().any(|email| !email.contains('@')) {
+            return Err(SettingsError::new(
+                "admin.emails",
+                "an entry is no e-mail address",
+                "Write addresses like ada@mail.com",
             ));
         }
         if self.token.audience.is_empty() {

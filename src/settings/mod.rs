@@ -41,6 +41,12 @@ pub struct Settings {
     pub http_client: HttpClientSettings,
     /// The rules for accounts.
     pub accounts: AccountsSettings,
+    /// Refresh tokens.
+    pub refresh: RefreshSettings,
+    /// Administrators.
+    pub admin: AdminSettings,
+    /// The audit trail.
+    pub events: EventsSettings,
     /// How often one address may ask.
     pub rate_limit: RateLimitSettings,
     /// Browsers of other origins.
@@ -157,6 +163,41 @@ pub struct HttpClientSettings {
 pub struct AccountsSettings {
     /// Sign a new identity in to the one user with the same verified e-mail.
     pub link_verified_email: bool,
+}
+
+/// `[refresh]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshSettings {
+    /// Issue refresh tokens to those who ask, and take them.
+    pub enabled: bool,
+    /// How long a repeated request gets the same successor.
+    #[serde(deserialize_with = "values::duration")]
+    pub grace: Duration,
+    /// How long an unused session lives, to the second.
+    #[serde(deserialize_with = "values::duration")]
+    pub idle_ttl: Duration,
+    /// How long a session lives at most, to the second.
+    #[serde(deserialize_with = "values::duration")]
+    pub absolute_ttl: Duration,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminSettings {
+    /// Whoever signs in with one of these addresses, verified by a provider, is made an administrator.
+    #[serde(deserialize_with = "values::list")]
+    pub emails: Vec<String>,
+}
+
+/// `[events]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsSettings {
+    /// How long an event is kept.
+    #[serde(deserialize_with = "values::duration")]
+    pub retention: Duration,
 }
 
 /// `[rate_limit]`

@@ -1,14 +1,19 @@
-//! Our own token: a short-lived HS256 JWT with the internal user id as `sub`. Issued here, verified here.
+//! Our own tokens: a short-lived HS256 JWT with the internal user id as `sub`, issued here, verified here; and the opaque
+//! refresh token that gets the next one.
 
 mod claims;
+mod derived;
 mod keyring;
+mod refresh;
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
 pub use self::claims::Claims;
+pub use self::derived::DerivedKeys;
 pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
+pub use self::refresh::{NoRandomness, RefreshToken};
 use crate::clock::Timestamp;
 use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};
 use crate::user::{User, UserId};
@@ -45,6 +50,8 @@ pub struct VerifiedClaims {
     pub user_id: UserId,
     /// The `token_version` it was issued under.
     pub token_version: i64,
+    /// The session it was issued with, when there is one.
+    pub session_id: Option<Uuid>,
 }
 
 /// Why an access token was refused. For the log and for `explain-token`: a client is told only that it was.
@@ -116,11 +123,16 @@ impl Tokens {
         Self { keyring, issuer, audience, life }
     }
 
-    /// A token for `user`, from `now` on.
+    /// A token for `user`, from `now` on; of the session, when one was begun with it.
     ///
     /// # Errors
     /// When the cryptographic library fails; it does not with an HMAC key.
-    pub fn issue(&self, user: &User, now: Timestamp) -> Result<IssuedToken, SigningError> {
+    pub fn issue(
+        &self,
+        user: &User,
+        session_id: Option<Uuid>,
+        now: Timestamp,
+    ) -> Result<IssuedToken, SigningError> {
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
@@ -129,6 +141,7 @@ impl Tokens {
             exp: now.plus(self.life).0,
             jti: Uuid::new_v4().simple().to_string(),
             ver: user.token_version,
+            sid: session_id,
         };
         let jwt = self.keyring.signing_key().sign(&claims)?;
         Ok(IssuedToken { jwt, expires_in: self.life })
@@ -146,7 +159,11 @@ impl Tokens {
             None => self.verify_with_header(&parts.read_header()?)?,
         };
         self.check(&claims, now)?;
-        Ok(VerifiedClaims { user_id: claims.sub.into(), token_version: claims.ver })
+        Ok(VerifiedClaims {
+            user_id: claims.sub.into(),
+            token_version: claims.ver,
+            session_id: claims.sid,
+        })
     }
 
     fn verify_with_header(&self, jws: &UnverifiedJws<'_>) -> Result<Claims, TokenError> {

@@ -1,0 +1,13 @@
+DROP INDEX users_admin;
+DROP INDEX users_password_email;
+ALTER TABLE users DROP COLUMN own_avatar;
+ALTER TABLE users DROP COLUMN own_name;
+DROP INDEX identities_provider_id;
+DROP INDEX users_name_lower;
+DROP INDEX users_email_lower;
+ALTER TABLE users DROP COLUMN name_lower;
+ALTER TABLE users RENAME COLUMN email_lower TO email_binary;
+ALTER TABLE users ADD COLUMN email_lower TEXT;
+UPDATE users SET email_lower = email_binary;
+ALTER TABLE users DROP COLUMN email_binary;
+CREATE INDEX users_email_lower ON users (email_lower);

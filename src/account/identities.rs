@@ -1,0 +1,110 @@
+//! Several ways in for one user: link with a bearer token and a fresh proof of the other identity, unlink, never the last.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::sign_in::{linked, make_room_for_email, new_identity};
+use super::{ATTEMPTS, AccountError, crossed};
+use crate::db::{Db, DbConn, DbError, events, identities, users};
+use crate::event::{EventKind, Origin};
+use crate::provider::VerifiedIdentity;
+use crate::user::{Identity, User, UserId};
+
+/// An identity that lets its user in.
+#[derive(Debug)]
+pub struct Linked {
+    /// The way in.
+    pub identity: Identity,
+    /// It was not there before.
+    pub new: bool,
+}
+
+/// Makes a proved identity one more way in for the user who is signed in as `caller`. The user's e-mail is filled from it
+/// only while there is none.
+///
+/// # Errors
+/// [`AccountError::IdentityInUse`], [`AccountError::NoSuchUser`] when the caller was deleted or revoked meanwhile.
+pub async fn link(
+    db: &Db,
+    caller: &User,
+    identity: &VerifiedIdentity,
+    origin: &Origin,
+) -> Result<Linked, AccountError> {
+    for _ in 0..ATTEMPTS {
+        let (caller, identity, origin) = (caller.clone(), identity.clone(), origin.by(caller.id));
+        match db.write(move |conn| link_now(conn, &caller, &identity, &origin)).await {
+            // Somebody stored the same identity at the same moment: look whose it is.
+            Err(DbError::Conflict) => {}
+            result => return result?,
+        }
+    }
+    Err(crossed())
+}
+
+fn link_now(
+    conn: &mut DbConn,
+    caller: &User,
+    identity: &VerifiedIdentity,
+    origin: &Origin,
+) -> Result<Result<Linked, AccountError>, DbError> {
+    let Some(locked) = users::lock(conn, caller.id)?.filter(|locked| is_still(&locked.user, caller)) else {
+        return Ok(Err(AccountError::NoSuchUser));
+    };
+    if let Some((known, _)) = identities::find_with_user(conn, &identity.key())? {
+        return Ok(match known.user_id == caller.id {
+            true => Ok(Linked { identity: known, new: false }),
+            false => Err(AccountError::IdentityInUse),
+        });
+    }
+    let mut user = locked.user.clone();
+    let gives_email = user.email.is_none() && identity.verified_email().is_some();
+    if gives_email {
+        user.email = identity.verified_email().map(str::to_owned);
+        make_room_for_email(conn, &mut user, &locked, origin)?;
+        users::update_profile(conn, &user, origin.at)?;
+    }
+    let identity = new_identity(user.id, identity, gives_email, origin.at);
+    identities::insert(conn, &identity)?;
+    linked(conn, &identity, "bearer", origin)?;
+    Ok(Ok(Linked { identity, new: true }))
+}
+
+/// The proof of a provider takes time. A caller who was revoked or disabled during it must not get a new way in.
+fn is_still(user: &User, caller: &User) -> bool {
+    !user.disabled && user.token_version == caller.token_version
+}
+
+/// Takes a way in from a user. Two that take the last two at once leave one: the user's row is locked.
+///
+/// `password_counts`: whether a password can be signed in with (`password.enabled`).
+///
+/// # Errors
+/// [`AccountError::NoSuchIdentity`], [`AccountError::LastWayIn`], [`AccountError::NoSuchUser`].
+pub async fn unlink(
+    db: &Db,
+    user_id: UserId,
+    identity_id: Uuid,
+    password_counts: bool,
+    origin: &Origin,
+) -> Result<(), AccountError> {
+    let origin = origin.by(user_id);
+    db.write(move |conn| {
+        let Some(locked) = users::lock(conn, user_id)? else {
+            return Ok(Err(AccountError::NoSuchUser));
+        };
+        let ways_in = identities::list(conn, user_id)?;
+        let Some(identity) = ways_in.iter().find(|identity| identity.id == identity_id) else {
+            return Ok(Err(AccountError::NoSuchIdentity));
+        };
+        // Without an e-mail nobody can say whose password it is.
+        let password = password_counts && locked.password_hash.is_some() && locked.user.email.is_some();
+        if ways_in.len() == 1 && !password {
+            return Ok(Err(AccountError::LastWayIn));
+        }
+        identities::delete(conn, identity_id)?;
+        let detail = json!({ "provider": identity.provider, "identity_id": identity.id });
+        events::insert(conn, &origin.event(EventKind::IdentityUnlinked, user_id, detail))?;
+        Ok(Ok(()))
+    })
+    .await?
+}

@@ -1,0 +1,220 @@
+//! Staying signed in: a session is a family of refresh tokens of which one is good at a time.
+//!
+//! A refresh token is good once. Sent again within `refresh.grace`, while its successor is unused, it gets the same successor:
+//! an answer was lost, or two tabs refreshed at once. Anything else is reuse, and somebody may have stolen it: the session
+//! ends.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::AccountError;
+use crate::clock::Timestamp;
+use crate::db::sessions::Alive;
+use crate::db::{Db, DbConn, DbError, events, sessions, users};
+use crate::event::{EventKind, Origin};
+use crate::session::Session;
+use crate::settings::RefreshSettings;
+use crate::token::{DerivedKeys, NoRandomness, RefreshToken};
+use crate::user::{User, UserId};
+
+/// A session just begun, and its first token.
+pub struct Begun {
+    /// For the `sid` claim.
+    pub session_id: Uuid,
+    /// For the client.
+    pub token: RefreshToken,
+}
+
+/// A token exchanged for the next one.
+pub struct Refreshed {
+    /// Whose session it is, read now.
+    pub user: User,
+    /// For the `sid` claim.
+    pub session_id: Uuid,
+    /// For the client.
+    pub token: RefreshToken,
+}
+
+/// What [`refresh`] goes by besides the token.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// How long tokens live.
+    pub settings: RefreshSettings,
+    /// Now.
+    pub now: Timestamp,
+    /// Now, in Unix milliseconds.
+    pub now_ms: i64,
+}
+
+impl Times {
+    /// Sessions begun or used later than these are alive.
+    fn alive(&self, token_version: i64) -> Alive {
+        let ago = |duration: std::time::Duration| {
+            self.now.plus(-i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
+        };
+        Alive {
+            token_version,
+            created_after: ago(self.settings.absolute_ttl),
+            used_after: ago(self.settings.idle_ttl),
+        }
+    }
+
+    fn has_ended(&self, session: &Session) -> bool {
+        let Alive { created_after, used_after, .. } = self.alive(session.token_version);
+        session.created_at <= created_after || session.last_used_at <= used_after
+    }
+
+    fn within_grace(&self, rotated_at_ms: i64) -> bool {
+        let grace = i64::try_from(self.settings.grace.as_millis()).unwrap_or(i64::MAX);
+        grace > 0 && self.now_ms.saturating_sub(rotated_at_ms) <= grace
+    }
+}
+
+/// Begins a session for a user who has just signed in, and is still as then.
+///
+/// # Errors
+/// [`AccountError::NoSuchUser`], [`AccountError::Disabled`] when that has changed meanwhile.
+pub async fn begin(
+    db: &Db,
+    user: &User,
+    device: Option<String>,
+    origin: &Origin,
+) -> Result<Begun, AccountError> {
+    let token = RefreshToken::generate()
+        .map_err(|error: NoRandomness| DbError::Unavailable(error.to_string()))?;
+    let session = Session {
+        id: Uuid::now_v7(),
+        user_id: user.id,
+        token_version: user.token_version,
+        handle: token.handle_hash(),
+        secret: token.secret_hash(),
+        previous: None,
+        device,
+        ip: origin.ip,
+        created_at: origin.at,
+        last_used_at: origin.at,
+    };
+    let session_id = session.id;
+    db.write(move |conn| match users::lock(conn, session.user_id)? {
+        None => Ok(Err(AccountError::NoSuchUser)),
+        Some(locked) if locked.user.disabled => Ok(Err(AccountError::Disabled(session.user_id))),
+        // Under an older `token_version` it is born dead, like the access token beside it.
+        Some(_) => Ok(Ok(sessions::insert(conn, &session)?)),
+    })
+    .await??;
+    Ok(Begun { session_id, token })
+}
+
+/// Exchanges a refresh token for the next one.
+///
+/// # Errors
+/// [`AccountError::InvalidRefreshToken`], or the database's.
+pub async fn refresh(
+    db: &Db,
+    keys: &std::sync::Arc<DerivedKeys>,
+    presented: RefreshToken,
+    times: Times,
+    origin: &Origin,
+) -> Result<Refreshed, AccountError> {
+    let (keys, origin) = (std::sync::Arc::clone(keys), origin.clone());
+    db.write(move |conn| refresh_now(conn, &keys, &presented, times, &origin)).await?
+}
+
+fn refresh_now(
+    conn: &mut DbConn,
+    keys: &DerivedKeys,
+    presented: &RefreshToken,
+    times: Times,
+    origin: &Origin,
+) -> Result<Result<Refreshed, AccountError>, DbError> {
+    let refused = |why| Ok(Err(AccountError::InvalidRefreshToken(why)));
+    let Some(session) = sessions::lock_by_handle(conn, &presented.handle_hash())? else {
+        return refused("its session has ended, or never was");
+    };
+    let user = users::find(conn, session.user_id)?;
+    let Some(user) = user.filter(|user| !user.disabled && user.token_version == session.token_version) else {
+        sessions::delete(conn, session.id, None)?;
+        return refused("its user was disabled or revoked");
+    };
+    if times.has_ended(&session) {
+        sessions::delete(conn, session.id, None)?;
+        return refused("its session is past refresh.idle_ttl or refresh.absolute_ttl");
+    }
+    let secret = presented.secret_hash();
+    if secret == session.secret {
+        let next = presented.successor(keys);
+        sessions::rotate(conn, &session, &next.secret_hash(), times.now, times.now_ms)?;
+        return Ok(Ok(Refreshed { user, session_id: session.id, token: next }));
+    }
+    if let Some((previous, rotated_at_ms)) = &session.previous
+        && secret == *previous
+        && times.within_grace(*rotated_at_ms)
+    {
+        return match presented.successor_stored_as(&session.secret, keys) {
+            Some(token) => Ok(Ok(Refreshed { user, session_id: session.id, token })),
+            // Made by a replica whose `token.secret` is not known here: no proof of theft.
+            None => refused("its successor was made under a secret that this replica does not have"),
+        };
+    }
+    sessions::delete(conn, session.id, None)?;
+    let detail = json!({ "session_id": session.id });
+    events::insert(conn, &origin.event(EventKind::RefreshReused, session.user_id, detail))?;
+    refused("it was used before: its session has been ended")
+}
+
+/// Ends the session of a refresh token, whichever of its family it is. That there is none is as good.
+///
+/// # Errors
+/// The database's.
+pub async fn log_out(db: &Db, presented: &RefreshToken, origin: &Origin) -> Result<(), AccountError> {
+    let (handle, origin) = (presented.handle_hash(), origin.clone());
+    db.write(move |conn| {
+        if let Some(session) = sessions::lock_by_handle(conn, &handle)? {
+            end_now(conn, session.id, None, &origin.by(session.user_id))?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// Ends a session of this user, by its id.
+///
+/// # Errors
+/// [`AccountError::NoSuchSession`], or the database's.
+pub async fn end(db: &Db, user_id: UserId, session_id: Uuid, origin: &Origin) -> Result<(), AccountError> {
+    let origin = origin.by(user_id);
+    let ended = db.write(move |conn| end_now(conn, session_id, Some(user_id), &origin)).await?;
+    if ended { Ok(()) } else { Err(AccountError::NoSuchSession) }
+}
+
+/// Ends a session inside a transaction, and answers whether there was one. `of`: only when it is this user's.
+///
+/// # Errors
+/// [`DbError`].
+pub fn end_now(
+    conn: &mut DbConn,
+    session_id: Uuid,
+    of: Option<UserId>,
+    origin: &Origin,
+) -> Result<bool, DbError> {
+    let Some(owner) = sessions::delete(conn, session_id, of)? else { return Ok(false) };
+    let detail = json!({ "session_id": session_id });
+    events::insert(conn, &origin.event(EventKind::SessionEnded, owner, detail))?;
+    Ok(true)
+}
+
+/// A user's sessions that are alive, oldest first.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    db: &Db,
+    user: &User,
+    times: Times,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Session>, AccountError> {
+    let (id, alive) = (user.id, times.alive(user.token_version));
+    Ok(db.run(move |conn| sessions::list(conn, id, alive, after, limit)).await?)
+}

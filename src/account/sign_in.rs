@@ -1,0 +1,305 @@
+//! From a [`VerifiedIdentity`] to the [`User`] it lets in.
+//!
+//! Known identity: its user. Unknown: a new user; or, only with `accounts.link_verified_email`, the one user with the
+//! same verified e-mail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{ATTEMPTS, AccountError, AccountRules, crossed, revocation};
+use crate::clock::Timestamp;
+use crate::db::users::LockedUser;
+use crate::db::{Db, DbConn, DbError, events, identities, users};
+use crate::event::{EventKind, Origin};
+use crate::provider::VerifiedIdentity;
+use crate::user::{Identity, User, UserId};
+
+/// A sign-in that changes nothing else writes its time, and its event, at most this often, in seconds.
+const LAST_LOGIN_GRANULARITY: i64 = 60 * 60;
+/// How long a refused sign-in waits for its event to be written. The refusal itself needs no database, and a slow one must
+/// not hold it up; the event is written all the same.
+const PATIENCE_FOR_A_REFUSAL: Duration = Duration::from_millis(500);
+
+/// Who signed in.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The user, as now stored.
+    pub user: User,
+    /// This was the first time.
+    pub created: bool,
+}
+
+/// Finds or creates the user of a proved identity. Safe to repeat, and safe against itself: a hundred first logins of
+/// one person at once make one user.
+///
+/// # Errors
+/// [`AccountError::Disabled`], or the database's.
+pub async fn sign_in(
+    db: &Db,
+    rules: &Arc<AccountRules>,
+    identity: VerifiedIdentity,
+    origin: &Origin,
+) -> Result<SignIn, AccountError> {
+    for _ in 0..ATTEMPTS {
+        let signed_in = match db.identity(identity.key()).await? {
+            Some((_, user)) if user.disabled => return Err(AccountError::Disabled(user.id)),
+            Some((known, user)) => {
+                let visit = Visit::new(known.clone(), user.clone(), &identity, origin.at);
+                if (&visit.identity, &visit.user) == (&known, &user) && !rules.promote(&user) {
+                    return Ok(SignIn { user, created: false });
+                }
+                welcome_back(db, rules, user.id, identity.clone(), origin).await
+            }
+            None => first_sign_in(db, rules, identity.clone(), origin).await,
+        };
+        match signed_in {
+            Err(DbError::Conflict) => {}
+            Ok(SignIn { user, .. }) if user.disabled => return Err(AccountError::Disabled(user.id)),
+            result => return Ok(result?),
+        }
+    }
+    Err(crossed())
+}
+
+/// Appends a refused sign-in to the audit trail. `user_id` only when the credential was proved. That it cannot be written is
+/// logged and changes nothing for the client.
+pub async fn record_refusal(db: &Db, method: &str, code: &str, user_id: Option<UserId>, origin: &Origin) {
+    let detail = json!({ "method": method, "code": code });
+    let event = origin.event(EventKind::SignInRefused, user_id, detail);
+    let db = db.clone();
+    let written = tokio::spawn(async move {
+        if let Err(error) = db.write(move |conn| events::insert(conn, &event)).await {
+            log::warn!("a refused sign-in is not in the audit trail: {error}");
+        }
+    });
+    let _ = tokio::time::timeout(PATIENCE_FOR_A_REFUSAL, written).await;
+}
+
+/// A known identity at its user's door: both rows as they are to be.
+struct Visit {
+    identity: Identity,
+    user: User,
+    /// The time is to be written.
+    due: bool,
+}
+
+impl Visit {
+    fn new(mut known: Identity, mut user: User, identity: &VerifiedIdentity, now: Timestamp) -> Self {
+        follow_provider(&mut known, &mut user, identity);
+        let due = user.last_login_at.is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
+            || now.since(known.last_used_at) >= LAST_LOGIN_GRANULARITY;
+        if due {
+            user.last_login_at = Some(now);
+            known.last_used_at = now;
+        }
+        Self { identity: known, user, due }
+    }
+}
+
+/// Takes over what the provider says now. What it does not mention stays: a token without the e-mail scope is no news.
+fn follow_provider(known: &mut Identity, user: &mut User, identity: &VerifiedIdentity) {
+    if identity.email.is_some() {
+        known.email.clone_from(&identity.email);
+        // The user's e-mail follows the identity that first gave it. Verified, or none.
+        if known.gives_email || user.email.is_none() {
+            user.email = identity.verified_email().map(str::to_owned);
+            known.gives_email = known.gives_email || user.email.is_some();
+        }
+    }
+    if identity.name.is_some() && !user.own_name {
+        user.name.clone_from(&identity.name);
+    }
+    if identity.avatar_url.is_some() && !user.own_avatar {
+        user.avatar_url.clone_from(&identity.avatar_url);
+    }
+}
+
+/// A known identity with something to write: the profile follows the provider. Both rows are read again, since a user may
+/// have changed the profile meanwhile.
+///
+/// # Errors
+/// [`DbError::Conflict`] when the identity is not this user's any more; nothing is written then.
+async fn welcome_back(
+    db: &Db,
+    rules: &Arc<AccountRules>,
+    user_id: UserId,
+    identity: VerifiedIdentity,
+    origin: &Origin,
+) -> Result<SignIn, DbError> {
+    let (rules, origin) = (Arc::clone(rules), origin.by(user_id));
+    db.write(move |conn| {
+        let locked = users::lock(conn, user_id)?.ok_or(DbError::Conflict)?;
+        let (known, before) = identities::find_with_user(conn, &identity.key())?
+            .filter(|(known, _)| known.user_id == user_id)
+            .ok_or(DbError::Conflict)?;
+        if before.disabled {
+            return Ok(SignIn { user: before, created: false });
+        }
+        let Visit { identity: seen, mut user, due } =
+            Visit::new(known.clone(), before.clone(), &identity, origin.at);
+        if user.email != before.email {
+            make_room_for_email(conn, &mut user, &locked, &origin)?;
+        }
+        if (&user.email, &user.name, &user.avatar_url) != (&before.email, &before.name, &before.avatar_url) {
+            users::update_profile(conn, &user, origin.at)?;
+        }
+        if due {
+            signed_in(conn, user.id, &identity.provider, &origin)?;
+        }
+        if seen != known {
+            identities::update_at_sign_in(conn, &seen)?;
+        }
+        promote_if_listed(conn, &rules, &mut user, &origin)?;
+        Ok(SignIn { user, created: false })
+    })
+    .await
+}
+
+/// An identity nobody has seen.
+///
+/// # Errors
+/// [`DbError::Conflict`] when another request has just stored it; nothing is written then.
+async fn first_sign_in(
+    db: &Db,
+    rules: &Arc<AccountRules>,
+    identity: VerifiedIdentity,
+    origin: &Origin,
+) -> Result<SignIn, DbError> {
+    let (rules, origin) = (Arc::clone(rules), origin.clone());
+    db.write(move |conn| {
+        if rules.link_verified_email
+            && let Some(user) = the_one_user_with(conn, identity.verified_email())?
+        {
+            return sign_in_by_email(conn, &rules, user, &identity, &origin);
+        }
+        let mut user = User {
+            id: UserId::generate(),
+            email: identity.verified_email().map(str::to_owned),
+            name: identity.name.clone(),
+            avatar_url: identity.avatar_url.clone(),
+            admin: false,
+            disabled: false,
+            token_version: 0,
+            created_at: origin.at,
+            last_login_at: Some(origin.at),
+            own_name: false,
+            own_avatar: false,
+        };
+        let origin = origin.by(user.id);
+        users::insert(conn, &user)?;
+        identities::insert(conn, &new_identity(user.id, &identity, user.email.is_some(), origin.at))?;
+        let detail = json!({ "method": identity.provider });
+        events::insert(conn, &origin.event(EventKind::FirstSignIn, user.id, detail))?;
+        promote_if_listed(conn, &rules, &mut user, &origin)?;
+        Ok(SignIn { user, created: true })
+    })
+    .await
+}
+
+/// One more way in for a user who is there; a disabled one gets none.
+fn sign_in_by_email(
+    conn: &mut DbConn,
+    rules: &AccountRules,
+    mut user: User,
+    identity: &VerifiedIdentity,
+    origin: &Origin,
+) -> Result<SignIn, DbError> {
+    if !user.disabled {
+        let origin = origin.by(user.id);
+        let new = new_identity(user.id, identity, false, origin.at);
+        identities::insert(conn, &new)?;
+        linked(conn, &new, "verified_email", &origin)?;
+        signed_in(conn, user.id, &identity.provider, &origin)?;
+        user.last_login_at = Some(origin.at);
+        promote_if_listed(conn, rules, &mut user, &origin)?;
+    }
+    Ok(SignIn { user, created: false })
+}
+
+/// Several users with one address are no answer to "whose is it".
+fn the_one_user_with(conn: &mut DbConn, email: Option<&str>) -> Result<Option<User>, DbError> {
+    let Some(email) = email else { return Ok(None) };
+    let mut found = users::find_by_email(conn, email, 2)?;
+    if found.len() != 1 {
+        return Ok(None);
+    }
+    let locked = found.pop().map(|user| users::lock(conn, user.id)).transpose()?.flatten();
+    Ok(locked.map(|locked| locked.user))
+}
+
+pub(super) fn new_identity(
+    user_id: UserId,
+    identity: &VerifiedIdentity,
+    gives_email: bool,
+    now: Timestamp,
+) -> Identity {
+    Identity {
+        id: Uuid::now_v7(),
+        user_id,
+        provider: identity.provider.clone(),
+        provider_id: identity.provider_id.clone(),
+        email: identity.email.clone(),
+        gives_email,
+        created_at: now,
+        last_used_at: now,
+    }
+}
+
+/// Writes the time of a sign-in and its event, which belong together.
+pub(super) fn signed_in(
+    conn: &mut DbConn,
+    user_id: UserId,
+    method: &str,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    users::update_last_login(conn, user_id, origin.at)?;
+    events::insert(conn, &origin.event(EventKind::SignInSucceeded, user_id, json!({ "method": method })))
+}
+
+/// Appends the event of a new way in.
+pub(super) fn linked(
+    conn: &mut DbConn,
+    identity: &Identity,
+    by: &str,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    let detail = json!({ "by": by, "provider": identity.provider, "identity_id": identity.id });
+    events::insert(conn, &origin.event(EventKind::IdentityLinked, identity.user_id, detail))
+}
+
+/// `admin.emails`: whoever proves to own such an address is an administrator.
+pub(super) fn promote_if_listed(
+    conn: &mut DbConn,
+    rules: &AccountRules,
+    user: &mut User,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    if rules.promote(user) {
+        users::set_admin(conn, user.id, true, origin.at)?;
+        events::insert(conn, &origin.by_settings().event(EventKind::UserPromoted, user.id, json!({})))?;
+        user.admin = true;
+    }
+    Ok(())
+}
+
+/// Before this user gets another e-mail: of the users of one address only one may have a password. The one who has it there
+/// keeps it; this one loses the password, and everything that is out with it, and keeps the identity just used.
+pub(super) fn make_room_for_email(
+    conn: &mut DbConn,
+    user: &mut User,
+    locked: &LockedUser,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    let (Some(email), Some(_)) = (&user.email, &locked.password_hash) else { return Ok(()) };
+    if users::find_with_password(conn, email)?.is_some_and(|other| other.user.id != user.id) {
+        users::set_password(conn, user.id, None, origin.at)?;
+        revocation::end_everything(conn, user.id, origin.at)?;
+        user.token_version += 1;
+        let detail = json!({ "by": "email_in_use" });
+        events::insert(conn, &origin.event(EventKind::PasswordRemoved, user.id, detail))?;
+    }
+    Ok(())
+}

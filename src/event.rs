@@ -1,0 +1,188 @@
+//! The audit trail's nouns: what happened to an account, by whom, from where.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::user::UserId;
+
+/// What can happen to an account. [`EventKind::as_str`] is the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the table says it")]
+pub enum EventKind {
+    FirstSignIn,
+    SignInSucceeded,
+    SignInRefused,
+    IdentityLinked,
+    IdentityUnlinked,
+    PasswordSet,
+    PasswordRemoved,
+    RefreshReused,
+    SessionEnded,
+    TokensRevoked,
+    UserDisabled,
+    UserEnabled,
+    UserPromoted,
+    UserDemoted,
+    UserDeleted,
+}
+
+impl EventKind {
+    /// Every kind there is.
+    pub const ALL: [Self; 15] = [
+        Self::FirstSignIn,
+        Self::SignInSucceeded,
+        Self::SignInRefused,
+        Self::IdentityLinked,
+        Self::IdentityUnlinked,
+        Self::PasswordSet,
+        Self::PasswordRemoved,
+        Self::RefreshReused,
+        Self::SessionEnded,
+        Self::TokensRevoked,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::UserPromoted,
+        Self::UserDemoted,
+        Self::UserDeleted,
+    ];
+
+    /// As it is stored and shown: stable and dotted.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstSignIn => "sign_in.first",
+            Self::SignInSucceeded => "sign_in.succeeded",
+            Self::SignInRefused => "sign_in.refused",
+            Self::IdentityLinked => "identity.linked",
+            Self::IdentityUnlinked => "identity.unlinked",
+            Self::PasswordSet => "password.set",
+            Self::PasswordRemoved => "password.removed",
+            Self::RefreshReused => "refresh.reused",
+            Self::SessionEnded => "session.ended",
+            Self::TokensRevoked => "tokens.revoked",
+            Self::UserDisabled => "user.disabled",
+            Self::UserEnabled => "user.enabled",
+            Self::UserPromoted => "user.promoted",
+            Self::UserDemoted => "user.demoted",
+            Self::UserDeleted => "user.deleted",
+        }
+    }
+}
+
+/// There is no such kind of event.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such kind of event")]
+pub struct UnknownKind;
+
+impl FromStr for EventKind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownKind)
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A row of `events`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its own id, a UUIDv7.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+    /// Who did it, when it was a user.
+    pub actor_id: Option<UserId>,
+    /// To whom.
+    pub user_id: Option<UserId>,
+    /// From which address.
+    pub ip: Option<IpAddr>,
+    /// In which request.
+    pub request_id: Option<String>,
+    /// A JSON object: never a token, an e-mail or a name.
+    pub detail: Value,
+}
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// Nobody we know yet: whoever is about to sign in.
+    Stranger,
+    /// A signed-in user.
+    User(UserId),
+    /// Somebody with a shell on the machine.
+    CommandLine,
+    /// `admin.emails`.
+    Settings,
+}
+
+/// Who asks for a change, from where, in which request, and when: what every event of that change has in common.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Who.
+    pub actor: Actor,
+    /// The client's address.
+    pub ip: Option<IpAddr>,
+    /// The request's `X-Request-Id`.
+    pub request_id: Option<String>,
+    /// When. The change is dated so, too.
+    pub at: Timestamp,
+}
+
+impl Origin {
+    /// A change made by the command line.
+    #[must_use]
+    pub fn command_line(at: Timestamp) -> Self {
+        Self { actor: Actor::CommandLine, ip: None, request_id: None, at }
+    }
+
+    /// The same, by this user: who it is shows in the course of a request.
+    #[must_use]
+    pub fn by(&self, user: UserId) -> Self {
+        Self { actor: Actor::User(user), ..self.clone() }
+    }
+
+    /// The same, by `admin.emails`.
+    #[must_use]
+    pub fn by_settings(&self) -> Self {
+        Self { actor: Actor::Settings, ..self.clone() }
+    }
+
+    /// An event of this origin. `detail` must be an object; whatever is no user is named in it under `by`.
+    #[must_use]
+    pub fn event(&self, kind: EventKind, user_id: impl Into<Option<UserId>>, mut detail: Value) -> Event {
+        let actor_id = match self.actor {
+            Actor::User(id) => Some(id),
+            Actor::Stranger => None,
+            Actor::CommandLine => {
+                detail["by"] = json!("command_line");
+                None
+            }
+            Actor::Settings => {
+                detail["by"] = json!("admin.emails");
+                None
+            }
+        };
+        Event {
+            id: Uuid::now_v7(),
+            at: self.at,
+            kind,
+            actor_id,
+            user_id: user_id.into(),
+            ip: self.ip,
+            request_id: self.request_id.clone(),
+            detail,
+        }
+    }
+}

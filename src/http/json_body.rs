@@ -1,0 +1,98 @@
+//! The bodies of `/api/*` and of `/auth/password|refresh|logout`: JSON objects with known members only.
+
+use actix_web::web::Payload;
+use actix_web::{HttpMessage, HttpRequest};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+
+use super::exchange_request::MAX_BODY_BYTES;
+use crate::error::{ApiError, Code};
+
+/// Longest name of an unknown member that is repeated in an answer.
+const MAX_MEMBER_BYTES: usize = 64;
+
+/// Reads the body as `T`, which denies unknown fields.
+///
+/// # Errors
+/// 400, 413, 415; the detail names the member that is wrong and never shows a value.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    body: Payload,
+) -> Result<T, ApiError> {
+    let media_type = request.content_type();
+    let bytes = read_bytes(body).await?;
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let detail = "Content-Type must be application/json";
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    parse(&bytes)
+}
+
+/// As [`read_json`], but no body at all is as good as `{}`.
+///
+/// # Errors
+/// As [`read_json`].
+pub(super) async fn read_json_or_nothing<T: DeserializeOwned>(
+    request: &HttpRequest,
+    body: Payload,
+) -> Result<T, ApiError> {
+    let media_type = request.content_type();
+    let bytes = read_bytes(body).await?;
+    if bytes.is_empty() {
+        return parse(b"{}");
+    }
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let detail = "Content-Type must be application/json";
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    parse(&bytes)
+}
+
+async fn read_bytes(body: Payload) -> Result<actix_web::web::Bytes, ApiError> {
+    let read = body.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| {
+        ApiError::new(Code::PayloadTooLarge, format!("a body here has at most {MAX_BODY_BYTES} bytes"))
+    })?;
+    read.map_err(|_| ApiError::new(Code::InvalidRequest, "the body broke off"))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // Serde reads a struct from an array of its members' values, too.
+    let object = bytes.trim_ascii_start().starts_with(b"{");
+    let parsed = object.then(|| serde_json::from_slice(bytes).ok()).flatten();
+    parsed.ok_or_else(|| {
+        let problem = if object { problem::<T>(bytes) } else { "not a JSON object".to_owned() };
+        ApiError::new(Code::InvalidRequest, format!("the body is not the JSON object expected: {problem}"))
+    })
+}
+
+/// What is wrong, without any value: an unknown member by its name, unless that is no name but something pasted.
+fn problem<T: DeserializeOwned>(bytes: &[u8]) -> String {
+    let problem = crate::jws::json_problem::<T>(bytes);
+    match problem.strip_prefix("unknown field \"").and_then(|rest| rest.split_once('"')) {
+        Some((name, _)) if !is_a_name(name) => "it has a member that is not known here".to_owned(),
+        Some((name, _)) => format!("member \"{name}\" is not known here"),
+        None => problem,
+    }
+}
+
+fn is_a_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=MAX_MEMBER_BYTES).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// For a member that may be absent (`None`), `null` (`Some(None)`) or a value: with `#[serde(default)]`.
+pub(super) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// For a member that may be absent but not `null`: with `#[serde(default)]`.
+pub(super) fn not_null<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}

@@ -1,0 +1,38 @@
+//! A session: what lets one device of one user stay signed in, and the family that its refresh tokens make. Stored only
+//! for clients that ask for it (`offline_access`).
+
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::user::UserId;
+
+/// A token as it is stored: SHA-256 of it in hex. The tokens are random enough to need no slower hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashedToken(pub String);
+
+/// A row of `sessions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its own id, a UUIDv7; `sid` of the access tokens issued with it. Nothing of it is in a refresh token.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The user's `token_version` when it began. Once they differ it is dead.
+    pub token_version: i64,
+    /// What every token of the family has in common.
+    pub handle: HashedToken,
+    /// What only the current token has.
+    pub secret: HashedToken,
+    /// The token before it, and when it was exchanged for the current one, in Unix milliseconds.
+    pub previous: Option<(HashedToken, i64)>,
+    /// The client's `User-Agent`, cut.
+    pub device: Option<String>,
+    /// The client's address at sign-in.
+    pub ip: Option<IpAddr>,
+    /// The sign-in.
+    pub created_at: Timestamp,
+    /// The last refresh.
+    pub last_used_at: Timestamp,
+}

@@ -1,0 +1,49 @@
+//! Keys for what is not a JWT, derived from `token.secret`: one secret to keep, and no key serves two ends.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use secrecy::{ExposeSecret, SecretString};
+
+/// HMAC-SHA256 keys for one purpose: of the current secret, and of those that are still accepted.
+pub struct DerivedKeys {
+    /// The current one first.
+    keys: Vec<hmac::Key>,
+}
+
+impl DerivedKeys {
+    /// Keys for `purpose`, a short text that no other purpose has.
+    #[must_use]
+    pub fn new(secret: &SecretString, previous: &[SecretString], purpose: &str) -> Self {
+        let derive = |secret: &SecretString| {
+            let master = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+            // A token of ours is an HMAC under the same master, but of a text that begins with base64url.
+            let derived = hmac::sign(&master, format!("\0tokenbooth {purpose}").as_bytes());
+            hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
+        };
+        Self { keys: std::iter::once(secret).chain(previous).map(derive).collect() }
+    }
+
+    /// The message's tag (32 bytes) under the current key.
+    pub fn tag(&self, message: &[u8]) -> [u8; 32] {
+        tag(&self.keys[0], message)
+    }
+
+    /// The message's tag under each key, the current one first: while `token.secret` is being changed, one replica makes
+    /// what another has to know again.
+    pub fn tags<'a>(&'a self, message: &'a [u8]) -> impl Iterator<Item = [u8; 32]> + 'a {
+        self.keys.iter().map(|key| tag(key, message))
+    }
+}
+
+fn tag(key: &hmac::Key, message: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hmac::sign(key, message).as_ref());
+    bytes
+}
+
+impl fmt::Debug for DerivedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DerivedKeys(..)")
+    }
+}
