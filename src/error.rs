@@ -326,9 +326,10 @@ impl From<AccountError> for ApiError {
                 Code::LastIdentity,
                 "without it nobody could sign in to this account again: link another identity or set a password first",
             ),
-            AccountError::InvalidRefreshToken(_) => {
-                told(Code::InvalidRefreshToken, "the refresh token is not good any more, or never was: sign in again")
-            }
+            AccountError::InvalidRefreshToken(_) => told(
+                Code::InvalidRefreshToken,
+                "the refresh token is not good any more, or never was: sign in again",
+            ),
             AccountError::Db(error) => error.into(),
         }
     }

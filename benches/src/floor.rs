@@ -26,6 +26,8 @@ pub fn serve(port: u16) -> Result<()> {
         token_version: 0,
         created_at: Timestamp(1_700_000_000),
         last_login_at: Some(Timestamp(1_700_000_000)),
+        own_name: false,
+        own_avatar: false,
     };
     let server = HttpServer::new(move || {
         App::new().app_data(web::Data::new(user.clone())).route("/api/me", web::get().to(show_me))

@@ -46,7 +46,10 @@ impl AccountRules {
     fn promote(&self, user: &User) -> bool {
         !user.admin
             && !self.admin_emails.is_empty()
-            && user.email.as_ref().is_some_and(|email| self.admin_emails.contains(&email.to_ascii_lowercase()))
+            && user
+                .email
+                .as_ref()
+                .is_some_and(|email| self.admin_emails.contains(&email.to_ascii_lowercase()))
     }
 }
 

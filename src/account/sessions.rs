@@ -80,8 +80,8 @@ pub async fn begin(
     device: Option<String>,
     origin: &Origin,
 ) -> Result<Begun, AccountError> {
-    let token = RefreshToken::generate()
-        .map_err(|error: NoRandomness| DbError::Unavailable(error.to_string()))?;
+    let token =
+        RefreshToken::generate().map_err(|error: NoRandomness| DbError::Unavailable(error.to_string()))?;
     let session = Session {
         id: Uuid::now_v7(),
         user_id: user.id,

@@ -35,11 +35,7 @@ impl TryFrom<EventRow> for Event {
             kind: row.kind.parse().map_err(|_| inconsistent("kind is not known to this version"))?,
             actor_id: row.actor_id.as_deref().map(parse_id).transpose()?,
             user_id: row.user_id.as_deref().map(parse_id).transpose()?,
-            ip: row
-                .ip
-                .map(|ip| ip.parse())
-                .transpose()
-                .map_err(|_| inconsistent("ip is not an address"))?,
+            ip: row.ip.map(|ip| ip.parse()).transpose().map_err(|_| inconsistent("ip is not an address"))?,
             request_id: row.request_id,
             detail: serde_json::from_str(&row.detail).map_err(|_| inconsistent("detail is not JSON"))?,
         })

@@ -40,11 +40,7 @@ impl TryFrom<SessionRow> for Session {
             secret: HashedToken(row.secret_hash),
             previous: row.previous_secret_hash.map(HashedToken).zip(row.rotated_at_ms),
             device: row.device,
-            ip: row
-                .ip
-                .map(|ip| ip.parse())
-                .transpose()
-                .map_err(|_| inconsistent("ip is not an address"))?,
+            ip: row.ip.map(|ip| ip.parse()).transpose().map_err(|_| inconsistent("ip is not an address"))?,
             created_at: Timestamp(row.created_at),
             last_used_at: Timestamp(row.last_used_at),
         })

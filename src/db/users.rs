@@ -167,7 +167,12 @@ pub fn find_with_password(conn: &mut DbConn, email: &str) -> Result<Option<Locke
 ///
 /// # Errors
 /// [`DbError::Conflict`] when another user of the same e-mail has a password.
-pub fn set_password(conn: &mut DbConn, id: UserId, hash: Option<&str>, now: Timestamp) -> Result<(), DbError> {
+pub fn set_password(
+    conn: &mut DbConn,
+    id: UserId,
+    hash: Option<&str>,
+    now: Timestamp,
+) -> Result<(), DbError> {
     let statement = diesel::update(users::table.filter(users::id.eq(id.to_string())))
         .set((users::password_hash.eq(hash), users::updated_at.eq(now.0)));
     on_either!(conn, |conn| statement.execute(conn))?;

@@ -65,9 +65,7 @@ impl FromRequest for AdminUser {
 }
 
 /// The token is verified at once and not in the future, so that it is not copied.
-fn current_session(
-    request: &HttpRequest,
-) -> impl Future<Output = Result<CurrentSession, ApiError>> + use<> {
+fn current_session(request: &HttpRequest) -> impl Future<Output = Result<CurrentSession, ApiError>> + use<> {
     let verified =
         AppState::of(request).and_then(|state| Ok((state.clone(), verified_claims(request, &state)?)));
     async move {

@@ -199,7 +199,8 @@ impl<'de> Deserialize<'de> for Members {
                 let mut members = Members::default();
                 let mut seen: Vec<&'static str> = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    let ours = CREDENTIAL_MEMBERS.iter().chain(&["nonce", "scope"]).find(|name| **name == key);
+                    let ours =
+                        CREDENTIAL_MEMBERS.iter().chain(&["nonce", "scope"]).find(|name| **name == key);
                     let Some(name) = ours else {
                         map.next_value::<IgnoredAny>()?;
                         continue;

@@ -1,5 +1,6 @@
 //! The bodies of `/api/*` and of `/auth/password|refresh|logout`: JSON objects with known members only.
 
+use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
@@ -18,9 +19,8 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<T, ApiError> {
-    let media_type = request.content_type();
     let bytes = read_bytes(body).await?;
-    if !media_type.eq_ignore_ascii_case("application/json") {
+    if !request.content_type().eq_ignore_ascii_case("application/json") {
         let detail = "Content-Type must be application/json";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
@@ -35,16 +35,11 @@ pub(super) async fn read_json_or_nothing<T: DeserializeOwned>(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<T, ApiError> {
-    let media_type = request.content_type();
-    let bytes = read_bytes(body).await?;
-    if bytes.is_empty() {
-        return parse(b"{}");
-    }
-    if !media_type.eq_ignore_ascii_case("application/json") {
-        let detail = "Content-Type must be application/json";
-        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
-    }
-    parse(&bytes)
+    // RFC 9112 §6.3: a request without either header has no body.
+    let has_body = [CONTENT_LENGTH, TRANSFER_ENCODING]
+        .iter()
+        .any(|name| request.headers().get(name).is_some_and(|value| value != "0"));
+    if has_body { read_json(request, body).await } else { parse(b"{}") }
 }
 
 async fn read_bytes(body: Payload) -> Result<actix_web::web::Bytes, ApiError> {

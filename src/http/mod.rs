@@ -67,9 +67,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::delete().to(identities::unlink_identity)),
         )
         .service(endpoint("/api/me/sessions", "GET, HEAD").route(get().to(sessions::list_sessions)))
-        .service(
-            endpoint("/api/me/sessions/{id}", "DELETE").route(web::delete().to(sessions::end_session)),
-        )
+        .service(endpoint("/api/me/sessions/{id}", "DELETE").route(web::delete().to(sessions::end_session)))
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
         .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))

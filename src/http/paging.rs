@@ -49,17 +49,15 @@ impl Wanted {
     ///
     /// # Errors
     /// 400 for a limit that is not 1 to 200, and for a cursor that is not ours.
-    pub(super) fn read(
-        list: &'static str,
-        query: &PageQuery,
-        keys: &DerivedKeys,
-    ) -> Result<Self, ApiError> {
+    pub(super) fn read(list: &'static str, query: &PageQuery, keys: &DerivedKeys) -> Result<Self, ApiError> {
         let limit = match &query.limit {
             None => DEFAULT_LIMIT,
             Some(text) => text
                 .parse()
                 .ok()
-                .filter(|limit| (1..=MAX_LIMIT).contains(limit) && text.bytes().all(|byte| byte.is_ascii_digit()))
+                .filter(|limit| {
+                    (1..=MAX_LIMIT).contains(limit) && text.bytes().all(|byte| byte.is_ascii_digit())
+                })
                 .ok_or_else(|| {
                     let detail = format!("limit must be a whole number from 1 to {MAX_LIMIT}");
                     ApiError::new(Code::InvalidRequest, detail)

@@ -87,8 +87,7 @@ impl TokenAnswer {
         session: Option<(Uuid, RefreshToken)>,
     ) -> Result<Self, ApiError> {
         let (session_id, refresh_token) = session.unzip();
-        let token =
-            state.tokens.issue(&user, session_id, state.clock.now()).map_err(ApiError::internal)?;
+        let token = state.tokens.issue(&user, session_id, state.clock.now()).map_err(ApiError::internal)?;
         Ok(Self {
             access_token: token.jwt,
             token_type: "bearer",

@@ -159,11 +159,7 @@ impl Tokens {
             None => self.verify_with_header(&parts.read_header()?)?,
         };
         self.check(&claims, now)?;
-        Ok(VerifiedClaims {
-            user_id: claims.sub.into(),
-            token_version: claims.ver,
-            session_id: claims.sid,
-        })
+        Ok(VerifiedClaims { user_id: claims.sub.into(), token_version: claims.ver, session_id: claims.sid })
     }
 
     fn verify_with_header(&self, jws: &UnverifiedJws<'_>) -> Result<Claims, TokenError> {

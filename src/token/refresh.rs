@@ -139,7 +139,14 @@ mod tests {
             changed.replace_range(index..=index, other);
             assert_eq!(RefreshToken::parse(&changed), None, "character {index}");
         }
-        for odd in ["", "tbr_", &text[..text.len() - 1], &format!("{text}A"), &format!("{text}="), &format!(" {text}")] {
+        for odd in [
+            "",
+            "tbr_",
+            &text[..text.len() - 1],
+            &format!("{text}A"),
+            &format!("{text}="),
+            &format!(" {text}"),
+        ] {
             assert_eq!(RefreshToken::parse(odd), None, "{odd:?}");
         }
     }

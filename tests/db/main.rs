@@ -52,6 +52,8 @@ fn somebody() -> User {
         token_version: 0,
         created_at: now,
         last_login_at: Some(now),
+        own_name: false,
+        own_avatar: false,
     }
 }
 

@@ -48,8 +48,10 @@ fn ours() -> Subject {
         token_version: 3,
         created_at: NOW,
         last_login_at: None,
+        own_name: false,
+        own_avatar: false,
     };
-    let token = tokens.issue(&user, NOW).expect("a token").jwt;
+    let token = tokens.issue(&user, None, NOW).expect("a token").jwt;
     let accepts = move |token: &str| {
         tokens.verify(token, NOW).is_ok_and(|claims| {
             assert_eq!((claims.user_id, claims.token_version), (user.id, 3));

@@ -73,9 +73,9 @@ impl Dialect {
         let email = format!("'person-' || {six} || '@mail.com'");
         let mut statements = vec![
             format!(
-                "INSERT INTO users (id, email, email_lower, name, avatar_url, admin, disabled, token_version, \
+                "INSERT INTO users (id, email, email_lower, name, name_lower, avatar_url, admin, disabled, token_version, \
                  created_at, updated_at, last_login_at) \
-                 SELECT {user}, {email}, {email}, 'Person ' || {six}, 'https://mail.com/portraits/' || {six} || '.png', \
+                 SELECT {user}, {email}, {email}, 'Person ' || {six}, 'person ' || {six}, 'https://mail.com/portraits/' || {six} || '.png', \
                  FALSE, FALSE, 0, {now}, {now}, {now} FROM {numbers}"
             ),
             format!(

@@ -46,6 +46,10 @@ impl Clock for TestClock {
     fn now(&self) -> Timestamp {
         SystemClock.now().plus(self.ahead.load(Ordering::SeqCst))
     }
+
+    fn now_in_milliseconds(&self) -> i64 {
+        SystemClock.now_in_milliseconds() + self.ahead.load(Ordering::SeqCst) * 1000
+    }
 }
 
 /// An answer, read to its end.
