@@ -25,6 +25,7 @@ use crate::listener;
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::provider::{ProviderClient, Providers};
+use crate::rate_limit::RateLimits;
 use crate::secret_file;
 use crate::settings::{DatabaseSettings, Settings, SettingsError};
 use crate::state::AppState;
@@ -104,6 +105,7 @@ impl Tokenbooth {
         let providers = Providers::new(&settings, &client, &clock);
         let secrets = Secrets::of(&settings)?;
         let rules = Arc::new(AccountRules::new(&settings));
+        let rate_limits = settings.rate_limit.enabled.then(|| RateLimits::new(&settings.rate_limit));
         let stopping = AtomicBool::new(false);
         let state = Data::new(AppState {
             tokens: secrets.tokens(&settings)?,
@@ -115,6 +117,7 @@ impl Tokenbooth {
             providers,
             clock,
             metrics,
+            rate_limits,
             openapi: LazyLock::new(openapi::document),
             stopping,
         });

@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use crate::account::AccountError;
 use crate::db::DbError;
 use crate::provider::{OutageKind, Refusal};
+use crate::rate_limit::Exceeded;
 use crate::token::TokenError;
 use crate::user::UserId;
 
@@ -42,6 +43,7 @@ pub enum Code {
     EmailRequired,
     EmailInUse,
     LastAdmin,
+    RateLimited,
     Internal,
     ProviderBadAnswer,
     ProviderUnavailable,
@@ -98,6 +100,9 @@ impl Code {
                 (StatusCode::CONFLICT, "email_in_use", "Another account of this e-mail has a password")
             }
             Self::LastAdmin => (StatusCode::CONFLICT, "last_admin", "There must be an administrator"),
+            Self::RateLimited => {
+                (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "There were too many requests")
+            }
             Self::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is wrong on our side")
             }
@@ -132,6 +137,7 @@ pub struct ApiError {
     code: Code,
     detail: String,
     retry_after: Option<Duration>,
+    limit: Option<Exceeded>,
     challenge: Option<Challenge>,
     /// What the log says beyond `detail`: the client is told less at bearer routes.
     reason: Option<String>,
@@ -179,7 +185,15 @@ impl ApiError {
     /// A refusal with its explanation.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None, challenge: None, reason: None, user_id: None }
+        Self {
+            code,
+            detail: detail.into(),
+            retry_after: None,
+            limit: None,
+            challenge: None,
+            reason: None,
+            user_id: None,
+        }
     }
 
     /// Something we did wrong. The client learns nothing of it, the log does.
@@ -240,7 +254,14 @@ impl ResponseError for ApiError {
         response.content_type("application/problem+json").insert_header((CACHE_CONTROL, "no-store"));
         if let Some(wait) = self.retry_after {
             // Whole seconds, rounded up: coming back early would be refused again.
-            response.insert_header((RETRY_AFTER, wait.as_millis().div_ceil(1000).max(1).to_string()));
+            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+            if let Some(limit) = &self.limit {
+                // draft-ietf-httpapi-ratelimit-headers-10: `t` is the moment of Retry-After.
+                let (policy, quota, window) = (limit.policy, limit.burst, limit.window_seconds());
+                response.insert_header(("ratelimit-policy", format!("\"{policy}\";q={quota};w={window}")));
+                response.insert_header(("ratelimit", format!("\"{policy}\";r=0;t={seconds}")));
+            }
         }
         match self.challenge {
             Some(Challenge::InvalidToken) => {
@@ -302,6 +323,17 @@ impl From<DbError> for ApiError {
             DbError::Overloaded => Self::new(Code::Overloaded, error.to_string()).retry_in(wait),
             DbError::Conflict | DbError::Inconsistent(_) => Self::internal(error),
         }
+    }
+}
+
+impl From<Exceeded> for ApiError {
+    fn from(limit: Exceeded) -> Self {
+        let Exceeded { policy, burst, per_minute, retry_after } = limit;
+        let detail = format!(
+            "there were more than {burst} requests at once, or {per_minute} a minute, for one {policy}: \
+             rate_limit.{policy}_burst and rate_limit.{policy}_per_minute decide"
+        );
+        Self { limit: Some(limit), ..Self::new(Code::RateLimited, detail) }.retry_in(retry_after)
     }
 }
 

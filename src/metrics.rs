@@ -31,6 +31,13 @@ pub struct ExchangeLabels {
     pub result: &'static str,
 }
 
+/// A request over a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RateLimitLabels {
+    /// `address` or `account`.
+    pub policy: &'static str,
+}
+
 /// A request to a provider.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ProviderLabels {
@@ -96,6 +103,7 @@ struct PoolLabels {
 pub struct Metrics {
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     exchanges: Family<ExchangeLabels, Counter>,
+    rate_limited: Family<RateLimitLabels, Counter>,
     /// Given to [`crate::provider::ProviderClient`].
     pub provider_latency: ProviderLatency,
     /// Given to [`crate::db::Db`].
@@ -119,7 +127,7 @@ fn provider_seconds() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         let requests = Family::new_with_constructor(request_seconds as fn() -> Histogram);
-        let exchanges = Family::default();
+        let (exchanges, rate_limited) = (Family::default(), Family::default());
         let provider_latency: ProviderLatency =
             Family::new_with_constructor(provider_seconds as fn() -> Histogram);
         let rounds = RoundMetrics::default();
@@ -132,6 +140,7 @@ impl Default for Metrics {
             requests.clone(),
         );
         registry.register("exchanges", "Exchanges by provider and result", exchanges.clone());
+        registry.register("rate_limited", "Requests refused by a rate limit", rate_limited.clone());
         let help = "Time a provider takes to answer";
         registry.register_with_unit("provider_request", help, Unit::Seconds, provider_latency.clone());
         for (name, help, sizes) in [
@@ -145,7 +154,7 @@ impl Default for Metrics {
         registry.register_with_unit("jwks_age", "Age of the provider keys", Unit::Seconds, keys_age.clone());
         registry.register("database_connections", "Connections of the pool", pool.clone());
         let registry = std::sync::Arc::new(registry);
-        Self { requests, exchanges, provider_latency, rounds, keys, keys_age, pool, registry }
+        Self { requests, exchanges, rate_limited, provider_latency, rounds, keys, keys_age, pool, registry }
     }
 }
 
@@ -158,6 +167,11 @@ impl Metrics {
     /// Counts an exchange.
     pub fn exchange(&self, provider: &str, result: &'static str) {
         self.exchanges.get_or_create(&ExchangeLabels { provider: provider.to_owned(), result }).inc();
+    }
+
+    /// Counts a request over a limit.
+    pub fn rate_limited(&self, policy: &'static str) {
+        self.rate_limited.get_or_create(&RateLimitLabels { policy }).inc();
     }
 
     /// All metrics as text. What is a state and no event is handed in, as it is now.

@@ -12,6 +12,7 @@ use crate::db::Db;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::provider::Providers;
+use crate::rate_limit::RateLimits;
 use crate::settings::Settings;
 use crate::token::{DerivedKeys, Tokens};
 
@@ -28,6 +29,8 @@ pub(crate) struct AppState {
     pub(crate) providers: Providers,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
+    /// Absent with `rate_limit.enabled = false`.
+    pub(crate) rate_limits: Option<RateLimits>,
     /// The OpenAPI document, which is made from the handlers and so cannot be known to them; when it is first asked for,
     /// because most processes never are.
     pub(crate) openapi: LazyLock<String>,

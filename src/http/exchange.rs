@@ -7,6 +7,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
+use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
 use super::token_answer::{TokenAnswer, wants_refresh_token};
 use crate::account;
@@ -40,12 +41,14 @@ use crate::state::AppState;
         (status = 404, description = "`unknown_provider`: not configured", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "`provider_unavailable`: a bad answer, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`provider_unavailable`, `database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "`provider_unavailable`: no answer in time, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn exchange_token(
+    _: WithinAddressLimit,
     state: Data<AppState>,
     name: Path<String>,
     RequestOrigin(origin): RequestOrigin,

@@ -8,6 +8,7 @@ mod exchange_request;
 mod health;
 mod identities;
 mod json_body;
+mod limits;
 mod me;
 mod observe;
 mod origin;

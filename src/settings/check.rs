@@ -130,13 +130,6 @@ impl Settings {
                 return Err(SettingsError::new(key, "it is too short", format!("Use at least {least:?}")));
             }
         }
-        if self.rate_limit.enabled {
-            return Err(SettingsError::new(
-                "rate_limit.enabled",
-                "this version has no limiter of its own",
-                "Leave it false and put a limiter in front, nginx's limit_req for example",
-            ));
-        }
         if self.admin.emails.iter().any(|email| !email.contains('@')) {
             return Err(SettingsError::new(
                 "admin.emails",

@@ -8,6 +8,7 @@ mod providers;
 mod values;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -47,7 +48,7 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// The audit trail.
     pub events: EventsSettings,
-    /// How often one address may ask.
+    /// How often one may ask.
     pub rate_limit: RateLimitSettings,
     /// Browsers of other origins.
     pub cors: CorsSettings,
@@ -204,8 +205,20 @@ pub struct EventsSettings {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimitSettings {
-    /// Only `false`: there is no limiter yet.
+    /// Off: nothing is counted.
     pub enabled: bool,
+    /// Requests of one address at once.
+    #[serde(deserialize_with = "values::rate")]
+    pub address_burst: NonZeroU32,
+    /// Requests of one address in a minute, for ever.
+    #[serde(deserialize_with = "values::rate")]
+    pub address_per_minute: NonZeroU32,
+    /// Attempts at one account at once.
+    #[serde(deserialize_with = "values::rate")]
+    pub account_burst: NonZeroU32,
+    /// Attempts at one account in a minute, for ever.
+    #[serde(deserialize_with = "values::rate")]
+    pub account_per_minute: NonZeroU32,
 }
 
 /// `[cors]`

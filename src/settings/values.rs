@@ -2,6 +2,7 @@
 //! a secret in the wrong place.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,6 +14,10 @@ use crate::db::DatabaseUrl;
 
 /// The longest duration that is taken. A longer one means "for ever", and added to a moment it would overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
+
+/// The highest rate that is taken. As a burst at one a minute it is 190 years, which `governor` can still count in
+/// nanoseconds; and a higher one is no limit either.
+const HIGHEST_RATE: u32 = 100_000_000;
 
 /// `"500ms"`, `"30s"`, `"5m"`, `"24h"`, `"30d"`.
 pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -42,6 +47,14 @@ pub(super) fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
         Some(WholeNumber(0)) => Err(wrong()),
         Some(WholeNumber(number)) => number.try_into().map(Some).map_err(|_| wrong()),
     }
+}
+
+/// How many requests, at once or in a minute.
+pub(super) fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZeroU32, D::Error> {
+    let wrong = || D::Error::custom(format!("expected a whole number from 1 to {HIGHEST_RATE}"));
+    let WholeNumber(number) = WholeNumber::deserialize(deserializer).map_err(|_| wrong())?;
+    let number = u32::try_from(number).ok().filter(|number| *number <= HIGHEST_RATE);
+    number.and_then(NonZeroU32::new).ok_or_else(wrong)
 }
 
 /// One of a few words. Serde's own message for an enum names what was given and not what is expected.

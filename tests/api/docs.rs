@@ -157,7 +157,7 @@ async fn refusals_are_documented_in_the_form_they_have() {
     }
     let exchange = document["paths"]["/auth/{provider}"]["post"]["responses"].as_object().expect("responses");
     let statuses: Vec<&str> = exchange.keys().map(String::as_str).collect();
-    assert_eq!(statuses, ["200", "400", "401", "403", "404", "413", "415", "502", "503", "504"]);
+    assert_eq!(statuses, ["200", "400", "401", "403", "404", "413", "415", "429", "502", "503", "504"]);
     let members = document["components"]["schemas"]["Problem"]["properties"].as_object().expect("members");
     let members: BTreeSet<&str> = members.keys().map(String::as_str).collect();
     assert_eq!(members, BTreeSet::from(["code", "detail", "status", "title", "type"]));

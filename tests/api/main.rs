@@ -29,5 +29,6 @@ mod hostile_tokens;
 mod key_cache;
 mod log;
 mod provider_outage;
+mod rate_limit;
 mod settings;
 mod shutdown;

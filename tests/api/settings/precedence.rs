@@ -181,6 +181,10 @@ fn the_compiled_in_defaults_are_those_of_the_contract() {
     assert_eq!(settings.jwks.max_stale, Duration::from_hours(24));
     assert_eq!(settings.http_client.timeout, Duration::from_secs(5));
     assert!(!settings.accounts.link_verified_email);
+    let limit = settings.rate_limit;
+    assert!(limit.enabled);
+    assert_eq!((limit.address_burst.get(), limit.address_per_minute.get()), (200, 600));
+    assert_eq!((limit.account_burst.get(), limit.account_per_minute.get()), (10, 10));
     assert!(settings.providers.is_empty());
     let production = Sources::defaults().environment("production").with("token.secret", SECRET).load();
     assert_eq!(production.expect("good").log.format, LogFormat::Json);

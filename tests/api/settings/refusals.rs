@@ -46,6 +46,7 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
     let number = "expected a whole number from 0 to 65535";
     let duration = "expected a duration such as \"500ms\", \"30s\", \"5m\", \"24h\" or \"30d\"";
     let blocks = "expected addresses or CIDR blocks such as \"10.0.0.0/8\"";
+    let rate = "expected a whole number from 1 to 100000000";
     let boolean = "expected a boolean, found a text (from the environment)";
     let levels = "expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\"";
     for (key, value, expected) in [
@@ -57,6 +58,13 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
         ("server.workers", "0", "expected a whole number, 1 or more"),
         ("database.pool_size", VALUE, "expected a whole number, 1 or more"),
         ("database.migrate_on_start", VALUE, boolean),
+        ("rate_limit.enabled", VALUE, boolean),
+        ("rate_limit.address_burst", "0", rate),
+        ("rate_limit.address_burst", VALUE, rate),
+        ("rate_limit.address_per_minute", "-1", rate),
+        ("rate_limit.address_per_minute", "1.5", rate),
+        ("rate_limit.account_burst", "true", rate),
+        ("rate_limit.account_per_minute", "100000001", rate),
         ("accounts.link_verified_email", VALUE, boolean),
         ("token.access_ttl", VALUE, duration),
         ("database.timeout", "500000000000y", "expected a duration of at most 100 years"),

@@ -152,6 +152,8 @@ impl TestApp {
             .with("database.url", database_url)
             .with("database.pool_size", "4")
             .with("token.secret", SECRET)
+            // All tests ask from one address; rate_limit.rs switches the limits on.
+            .with("rate_limit.enabled", "false")
     }
 
     /// With exactly these settings.
