@@ -254,7 +254,7 @@ impl ResponseError for ApiError {
         response.content_type("application/problem+json").insert_header((CACHE_CONTROL, "no-store"));
         if let Some(wait) = self.retry_after {
             // Whole seconds, rounded up: coming back early would be refused again.
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
+            let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1);
             response.insert_header((RETRY_AFTER, seconds.to_string()));
             if let Some(limit) = &self.limit {
                 // draft-ietf-httpapi-ratelimit-headers-10: `t` is the moment of Retry-After.

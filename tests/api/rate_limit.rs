@@ -2,11 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use actix_web::ResponseError;
 use futures_util::future::join_all;
 use serde_json::json;
+use tokenbooth::error::ApiError;
 use tokenbooth::mock::Person;
+use tokenbooth::rate_limit::Exceeded;
 
 use crate::databases::TestDatabase;
 use crate::support::{Answer, TestApp};
@@ -76,6 +80,25 @@ on_both_databases! {
             assert_eq!(app.me("no token").await.status, 401);
         }
         assert_eq!(ask(&app, &[]).await.status, 429);
+    }
+}
+
+#[test]
+fn the_headers_say_which_limit_it_was_and_round_up() {
+    let number = |number| NonZeroU32::new(number).expect("not 0");
+    for (policy, burst, per_minute, wait, headers) in [
+        ("address", 200, 600, 100_000_000, ["1", "\"address\";q=200;w=20", "\"address\";r=0;t=1"]),
+        ("account", 10, 10, 6_000_000_000, ["6", "\"account\";q=10;w=60", "\"account\";r=0;t=6"]),
+        ("account", 10, 7, 2_000_000_001, ["3", "\"account\";q=10;w=86", "\"account\";r=0;t=3"]),
+        ("address", 1, 600, 0, ["1", "\"address\";q=1;w=1", "\"address\";r=0;t=1"]),
+    ] {
+        let (burst, per_minute) = (number(burst), number(per_minute));
+        let retry_after = Duration::from_nanos(wait);
+        let answer = ApiError::from(Exceeded { policy, burst, per_minute, retry_after }).error_response();
+        assert_eq!(answer.status(), 429);
+        let said = ["retry-after", "ratelimit-policy", "ratelimit"]
+            .map(|name| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default());
+        assert_eq!(said, headers);
     }
 }
 
