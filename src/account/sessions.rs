@@ -105,6 +105,15 @@ pub async fn begin(
     Ok(Begun { session_id, token })
 }
 
+/// Whose session the token is of, good or not: for a limit, before anything is done with it.
+///
+/// # Errors
+/// The database's.
+pub async fn owner(db: &Db, presented: &RefreshToken) -> Result<Option<UserId>, AccountError> {
+    let handle = presented.handle_hash();
+    Ok(db.run(move |conn| sessions::owner(conn, &handle)).await?)
+}
+
 /// Exchanges a refresh token for the next one.
 ///
 /// # Errors

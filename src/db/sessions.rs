@@ -83,6 +83,21 @@ pub fn lock_by_handle(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<
     row.optional()?.map(Session::try_from).transpose()
 }
 
+/// Whose session has this handle.
+///
+/// # Errors
+/// [`DbError`].
+pub fn owner(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<UserId>, DbError> {
+    let owner: Option<String> = on_either!(conn, |conn| {
+        sessions::table
+            .filter(sessions::handle_hash.eq(&handle.0))
+            .select(sessions::user_id)
+            .get_result(conn)
+            .optional()
+    })?;
+    owner.as_deref().map(parse_id).transpose()
+}
+
 /// Makes `next` the current token, and the one that was current the previous one.
 ///
 /// # Errors

@@ -10,12 +10,14 @@ use uuid::Uuid;
 use super::CurrentUser;
 use super::exchange::find_provider;
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
+use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
 use crate::account::AccountError;
 use crate::account::identities::{self, Linked};
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Problem};
+use crate::rate_limit::Account;
 use crate::state::AppState;
 use crate::user::Identity;
 
@@ -112,12 +114,14 @@ pub(crate) async fn list_identities(
         (status = 409, description = "`identity_in_use`: it is another account's", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "`provider_unavailable`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`provider_unavailable`, `database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
         (status = 504, description = "`provider_unavailable`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn link_identity(
+    _: WithinAddressLimit,
     CurrentUser(caller): CurrentUser,
     state: Data<AppState>,
     name: Path<String>,
@@ -127,6 +131,7 @@ pub(crate) async fn link_identity(
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
     let credential = ExchangeRequest::read(&request, body).await?.into_credential(provider.as_ref())?;
+    within_account_limit(&state, Account::User(caller.id))?;
     let proved = state.providers.verify(provider.as_ref(), &credential).await?;
     let Linked { identity, new } = identities::link(&state.db, &caller, &proved, &origin).await?;
     let mut answer = if new { HttpResponse::Created() } else { HttpResponse::Ok() };

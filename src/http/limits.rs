@@ -44,7 +44,6 @@ fn count_address(request: &HttpRequest) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// 429 `rate_limited`.
-#[expect(dead_code, reason = "no route takes an account's credential yet")]
 pub(super) fn within_account_limit(state: &AppState, account: Account<'_>) -> Result<(), ApiError> {
     let Some(limits) = &state.rate_limits else { return Ok(()) };
     limits.account(account).map_err(|exceeded| refuse(state, exceeded))

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::CurrentUser;
 use super::bearer::CurrentSession;
 use super::json_body::read_json;
+use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
 use super::token_answer::TokenAnswer;
@@ -20,6 +21,8 @@ use crate::account::sessions::{self, Refreshed, Times};
 use crate::account::{AccountError, revocation};
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Problem};
+use crate::event::Origin;
+use crate::rate_limit::Account;
 use crate::session::Session;
 use crate::state::AppState;
 use crate::token::RefreshToken;
@@ -86,10 +89,12 @@ impl From<(Session, bool)> for SessionView {
         (status = 401, description = "`invalid_refresh_token`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn refresh(
+    _: WithinAddressLimit,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
@@ -101,16 +106,15 @@ pub(crate) async fn refresh(
     Ok(result?.into_response())
 }
 
-async fn refresh_now(
-    state: &AppState,
-    body: &RefreshBody,
-    origin: &crate::event::Origin,
-) -> Result<TokenAnswer, ApiError> {
+async fn refresh_now(state: &AppState, body: &RefreshBody, origin: &Origin) -> Result<TokenAnswer, ApiError> {
     if !state.settings.refresh.enabled {
         return Err(AccountError::InvalidRefreshToken("refresh.enabled is false").into());
     }
     let presented = RefreshToken::parse(body.refresh_token.expose_secret())
         .ok_or(AccountError::InvalidRefreshToken("it is no refresh token of ours"))?;
+    if let Some(user_id) = sessions::owner(&state.db, &presented).await? {
+        within_account_limit(state, Account::User(user_id))?;
+    }
     let Refreshed { user, session_id, token } =
         sessions::refresh(&state.db, &state.refresh_keys, presented, times(state), origin).await?;
     TokenAnswer::new(state, user, false, Some((session_id, token)))

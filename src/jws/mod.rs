@@ -250,6 +250,9 @@ pub(crate) fn json_problem<T: DeserializeOwned>(text: &[u8]) -> String {
     }
     let message = error.to_string();
     let message = message.split(" at line").next().unwrap_or_default();
+    if message.starts_with("unknown field ") {
+        return message.split(", ").next().unwrap_or_default().replace('`', "\"");
+    }
     // "invalid type: string "…", expected i64": what was met is left out, what was expected is kept.
     match message.rsplit_once(", expected ") {
         Some((_, expected)) => {

@@ -105,7 +105,7 @@ fn migrate_brings_the_schema_up_to_date_and_a_service_told_not_to_insists_on_it(
         };
         assert_eq!(
             Ended::from(serve().output()).bad(),
-            "database.migrate_on_start is off and 2 migrations have not run. Run `tokenbooth migrate`"
+            "database.migrate_on_start is off and 5 migrations have not run. Run `tokenbooth migrate`"
         );
         assert_eq!(
             run(&["user", "list"], &[("database.url", &url)]).bad(),

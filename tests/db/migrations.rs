@@ -111,7 +111,22 @@ on_both_databases! {
         };
         let names: Vec<Line> = diesel::sql_query(sql).load(&mut conn).expect("a list");
         let names: Vec<&str> = names.iter().map(|line| line.text.as_str()).collect();
-        assert_eq!(names, ["identities_user_id", "users_email_lower"]);
+        assert_eq!(
+            names,
+            [
+                "events_at",
+                "events_kind",
+                "events_user_id",
+                "identities_provider_id",
+                "identities_user_id",
+                "sessions_last_used_at",
+                "sessions_user_id",
+                "users_admin",
+                "users_email_lower",
+                "users_name_lower",
+                "users_password_email"
+            ]
+        );
     }
 }
 

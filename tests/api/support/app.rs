@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokenbooth::clock::{Clock, SystemClock, Timestamp};
-use tokenbooth::mock::{GithubGrant, Grant, MockProviders, Person};
+use tokenbooth::mock::{GithubGrant, GithubUser, Grant, MockProviders, Person};
 use tokenbooth::settings::Sources;
 use tokenbooth::{App, StartError};
 use tokio::sync::oneshot;
@@ -120,6 +120,14 @@ impl Answer {
     }
 }
 
+impl SignedIn {
+    /// The refresh token, which was asked for.
+    #[track_caller]
+    pub fn refresh_token(&self) -> &str {
+        self.json["refresh_token"].as_str().expect("a refresh token")
+    }
+}
+
 impl TestApp {
     /// With the mock Google, GitHub and (as `acme`) OpenID Connect issuer configured.
     pub async fn start(db: TestDatabase) -> Self {
@@ -199,6 +207,47 @@ impl TestApp {
     /// `POST /auth/google` with an ID token.
     pub async fn exchange_id_token(&self, id_token: &str) -> Answer {
         self.exchange("google", &json!({ "id_token": id_token })).await
+    }
+
+    /// A request with a bearer token and, unless it is null, a JSON body.
+    pub async fn send_as(&self, method: &str, path: &str, jwt: &str, body: &Value) -> Answer {
+        let method = method.parse().expect("a method");
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(jwt);
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    /// `POST` of a JSON body, by nobody.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.base)).json(body);
+        Answer::of(request.send().await.expect("an answer")).await
+    }
+
+    /// Signs a person in with a Google ID token and asks for a refresh token.
+    pub async fn sign_in_offline(&self, person: Person) -> SignedIn {
+        let id_token = self.mock.google().id_token(person.claims());
+        self.exchange("google", &json!({ "id_token": id_token, "scope": "offline_access" }))
+            .await
+            .assert_signed_in()
+    }
+
+    /// `POST /auth/refresh`.
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        self.post("/auth/refresh", &json!({ "refresh_token": refresh_token })).await
+    }
+
+    /// `POST /api/me/identities/github` with a fresh token of this GitHub account.
+    pub async fn link_github(&self, jwt: &str, user: GithubUser) -> Answer {
+        let token = self.mock.github().access_token(user);
+        self.send_as("POST", "/api/me/identities/github", jwt, &json!({ "access_token": token })).await
+    }
+
+    /// `POST /api/me/identities/google` with a fresh ID token of this person.
+    pub async fn link_google(&self, jwt: &str, person: Person) -> Answer {
+        let id_token = self.mock.google().id_token(person.claims());
+        self.send_as("POST", "/api/me/identities/google", jwt, &json!({ "id_token": id_token })).await
     }
 
     /// `GET` of a path with a bearer token.
