@@ -5,8 +5,8 @@
 //! - [`cli`]: the commands of the binary.
 //! - [`App`]: the server; [`Tokenbooth`]: the same without a server, to mount in an actix-web app of one's own.
 //! - [`http`]: every URL, and [`CurrentUser`] and [`AdminUser`], the extractors for protected routes.
-//! - [`account`]: the rules, from a proved identity to a user. [`token`]: our own JWT. [`provider`]: a provider's token
-//!   in, a proved identity out. [`rate_limit`]: how often one may ask.
+//! - [`account`]: the rules, from a proved identity to a user. [`token`]: our own tokens. [`password`]: which are taken,
+//!   and their hashes. [`provider`]: a provider's token in, a proved identity out. [`rate_limit`]: how often one may ask.
 //! - [`db`]: the only place that knows Diesel and that there are two databases.
 //! - [`user`]: the people, as everyone above knows them.
 //! - [`settings`], [`error`] (the one table of refusals), [`jws`] (the strict door for every signed token), [`clock`],
@@ -49,6 +49,7 @@ mod listener;
 pub mod metrics;
 pub mod mock;
 pub mod openapi;
+pub mod password;
 pub mod provider;
 pub mod rate_limit;
 mod secret_file;

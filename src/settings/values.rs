@@ -57,6 +57,11 @@ pub(super) fn rate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NonZero
     number.and_then(NonZeroU32::new).ok_or_else(wrong)
 }
 
+/// A whole number that is never absent; `check.rs` has the limits.
+pub(super) fn positive<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
+    count(deserializer)?.ok_or_else(|| D::Error::custom("expected a whole number, 1 or more"))
+}
+
 /// One of a few words. Serde's own message for an enum names what was given and not what is expected.
 pub(super) fn one_of<'de, D: Deserializer<'de>, T: Copy>(
     deserializer: D,

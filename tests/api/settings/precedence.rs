@@ -185,6 +185,12 @@ fn the_compiled_in_defaults_are_those_of_the_contract() {
     assert!(limit.enabled);
     assert_eq!((limit.address_burst.get(), limit.address_per_minute.get()), (200, 600));
     assert_eq!((limit.account_burst.get(), limit.account_per_minute.get()), (10, 10));
+    let password = settings.password;
+    assert!(password.enabled && password.concurrency.is_none());
+    assert_eq!(
+        (password.min_length, password.memory_kib, password.iterations, password.parallelism),
+        (12, 19456, 2, 1)
+    );
     assert!(settings.providers.is_empty());
     let production = Sources::defaults().environment("production").with("token.secret", SECRET).load();
     assert_eq!(production.expect("good").log.format, LogFormat::Json);

@@ -29,7 +29,8 @@ fn an_unknown_section_does_not_start() {
     let expected = "servr: there is no such setting. Did you mean server?";
     assert_eq!(refusal_of("servr.port", VALUE), expected);
     assert_eq!(refusal_of_file("[servr]\nport = 1\n"), expected);
-    let sections = "server, database, token, providers, jwks, http_client, accounts, refresh, admin, events, rate_limit, cors, log";
+    let sections = "server, database, token, providers, jwks, http_client, accounts, password, refresh, admin, events, \
+                    rate_limit, cors, log";
     assert_eq!(refusal_of("port", VALUE), format!("port: there is no such setting. Known here: {sections}"));
 }
 
@@ -57,6 +58,8 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
         ("server.port", "80.5", number),
         ("server.workers", "0", "expected a whole number, 1 or more"),
         ("database.pool_size", VALUE, "expected a whole number, 1 or more"),
+        ("password.memory_kib", VALUE, "expected a whole number, 1 or more"),
+        ("password.iterations", "0", "expected a whole number, 1 or more"),
         ("database.migrate_on_start", VALUE, boolean),
         ("rate_limit.enabled", VALUE, boolean),
         ("rate_limit.address_burst", "0", rate),
@@ -124,6 +127,27 @@ fn a_time_that_allows_nothing_does_not_start() {
     {
         assert_eq!(refusal_of(key, "0s"), format!("{key}: it is too short. Use at least {least}"));
     }
+}
+
+#[test]
+fn password_hashing_that_argon2_cannot_do_or_that_would_take_the_machine_does_not_start() {
+    for (key, value, range) in [
+        ("min_length", "7", "8 to 64"),
+        ("min_length", "65", "8 to 64"),
+        ("memory_kib", "7", "8 to 262144"),
+        ("memory_kib", "262145", "8 to 262144"),
+        ("iterations", "65", "1 to 64"),
+        ("parallelism", "65", "1 to 64"),
+        ("concurrency", "1025", "1 to 1024"),
+    ] {
+        let error = Sources::defaults().with(&format!("password.{key}"), value).load().expect_err(value);
+        let line = error.to_string();
+        assert!(line.starts_with(&format!("password.{key}: it is not from {range}. ")), "{line}");
+    }
+    let lanes = Sources::defaults().with("password.parallelism", "4");
+    assert!(lanes.clone().with("password.memory_kib", "32").load().is_ok());
+    let line = lanes.with("password.memory_kib", "31").load().expect_err("7 each").to_string();
+    assert!(line.starts_with("password.memory_kib: it is not from 32 to 262144. "), "{line}");
 }
 
 #[test]
