@@ -24,6 +24,7 @@ use crate::jws::UnusableKey;
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::openapi;
+use crate::password::Passwords;
 use crate::provider::{ProviderClient, Providers};
 use crate::rate_limit::RateLimits;
 use crate::secret_file;
@@ -106,6 +107,7 @@ impl Tokenbooth {
         let secrets = Secrets::of(&settings)?;
         let rules = Arc::new(AccountRules::new(&settings));
         let rate_limits = settings.rate_limit.enabled.then(|| RateLimits::new(&settings.rate_limit));
+        let passwords = Passwords::new(&settings.password)?;
         let stopping = AtomicBool::new(false);
         let state = Data::new(AppState {
             tokens: secrets.tokens(&settings)?,
@@ -115,6 +117,7 @@ impl Tokenbooth {
             settings,
             db,
             providers,
+            passwords,
             clock,
             metrics,
             rate_limits,

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::account::AccountError;
 use crate::db::DbError;
+use crate::password::PasswordError;
 use crate::provider::{OutageKind, Refusal};
 use crate::rate_limit::Exceeded;
 use crate::token::TokenError;
@@ -25,13 +26,16 @@ use crate::user::UserId;
 #[expect(missing_docs, reason = "the table says it")]
 pub enum Code {
     InvalidRequest,
+    WeakPassword,
     InvalidToken,
+    InvalidCredentials,
     AudienceMismatch,
     IssuerMismatch,
     TokenExpired,
     NonceMismatch,
     InvalidRefreshToken,
     UserDisabled,
+    WrongPassword,
     AdminRequired,
     UnknownProvider,
     NotFound,
@@ -58,7 +62,11 @@ impl Code {
     pub fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request", "The request is malformed"),
+            Self::WeakPassword => (StatusCode::BAD_REQUEST, "weak_password", "The password is too weak"),
             Self::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token", "The token is not accepted"),
+            Self::InvalidCredentials => {
+                (StatusCode::UNAUTHORIZED, "invalid_credentials", "The e-mail or the password is wrong")
+            }
             Self::AudienceMismatch => {
                 (StatusCode::UNAUTHORIZED, "audience_mismatch", "The token was made for another app")
             }
@@ -73,6 +81,9 @@ impl Code {
                 (StatusCode::UNAUTHORIZED, "invalid_refresh_token", "The refresh token is not accepted")
             }
             Self::UserDisabled => (StatusCode::FORBIDDEN, "user_disabled", "The account is disabled"),
+            Self::WrongPassword => {
+                (StatusCode::FORBIDDEN, "wrong_password", "The current password is another one")
+            }
             Self::AdminRequired => {
                 (StatusCode::FORBIDDEN, "admin_required", "Only administrators may do this")
             }
@@ -334,6 +345,20 @@ impl From<Exceeded> for ApiError {
              rate_limit.{policy}_burst and rate_limit.{policy}_per_minute decide"
         );
         Self { limit: Some(limit), ..Self::new(Code::RateLimited, detail) }.retry_in(retry_after)
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Weak(_) => Self::new(Code::WeakPassword, error.to_string()),
+            PasswordError::TooLong { .. } => Self::new(Code::InvalidRequest, error.to_string()),
+            // A full queue takes about one.
+            PasswordError::Overloaded => {
+                Self::new(Code::Overloaded, error.to_string()).retry_in(Duration::from_secs(2))
+            }
+            PasswordError::Failed(_) => Self::internal(error),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clock::SharedClock;
 use crate::db::Db;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::password::Passwords;
 use crate::provider::Providers;
 use crate::rate_limit::RateLimits;
 use crate::settings::Settings;
@@ -27,6 +28,8 @@ pub(crate) struct AppState {
     pub(crate) cursor_keys: DerivedKeys,
     pub(crate) rules: Arc<AccountRules>,
     pub(crate) providers: Providers,
+    #[expect(dead_code, reason = "no route takes a password yet")]
+    pub(crate) passwords: Passwords,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
     /// Absent with `rate_limit.enabled = false`.
