@@ -387,6 +387,21 @@ impl From<AccountError> for ApiError {
                 Code::InvalidRefreshToken,
                 "the refresh token is not good any more, or never was: sign in again",
             ),
+            AccountError::InvalidCredentials => told(
+                Code::InvalidCredentials,
+                "e-mail and password do not belong together, or to nobody here",
+            ),
+            AccountError::WrongPassword => {
+                told(Code::WrongPassword, "current_password must be the password that is set")
+            }
+            AccountError::EmailRequired => told(
+                Code::EmailRequired,
+                "a password needs an e-mail that a provider has verified: link an identity that has one first",
+            ),
+            AccountError::EmailInUse => {
+                told(Code::EmailInUse, "another account of this e-mail signs in with a password already")
+            }
+            AccountError::Password(error) => error.into(),
             AccountError::Db(error) => error.into(),
         }
     }

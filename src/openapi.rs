@@ -13,6 +13,7 @@ use crate::http::paths;
     ),
     paths(
         paths::exchange_token,
+        paths::sign_in_with_password,
         paths::refresh,
         paths::log_out,
         paths::log_out_everywhere,
@@ -21,6 +22,8 @@ use crate::http::paths;
         paths::list_identities,
         paths::link_identity,
         paths::unlink_identity,
+        paths::set_password,
+        paths::remove_password,
         paths::list_sessions,
         paths::end_session,
         paths::process_health,

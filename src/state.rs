@@ -28,7 +28,6 @@ pub(crate) struct AppState {
     pub(crate) cursor_keys: DerivedKeys,
     pub(crate) rules: Arc<AccountRules>,
     pub(crate) providers: Providers,
-    #[expect(dead_code, reason = "no route takes a password yet")]
     pub(crate) passwords: Passwords,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,

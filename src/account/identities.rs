@@ -70,7 +70,7 @@ fn link_now(
 }
 
 /// The proof of a provider takes time. A caller who was revoked or disabled during it must not get a new way in.
-fn is_still(user: &User, caller: &User) -> bool {
+pub(super) fn is_still(user: &User, caller: &User) -> bool {
     !user.disabled && user.token_version == caller.token_version
 }
 

@@ -3,11 +3,13 @@
 //!
 //! - `sign_in`: from a [`crate::provider::VerifiedIdentity`] to the user it lets in.
 //! - `identities`: more ways in for one user, and fewer.
+//! - `password`: a password as one more way in.
 //! - `sessions`: staying signed in by refresh tokens.
 //! - `profile`: what users may change of themselves.
 //! - `revocation`: ending everything that is out.
 
 pub mod identities;
+pub mod password;
 pub mod profile;
 pub mod revocation;
 pub mod sessions;
@@ -17,6 +19,7 @@ use std::collections::HashSet;
 
 pub use self::sign_in::{SignIn, record_refusal, sign_in};
 use crate::db::DbError;
+use crate::password::PasswordError;
 use crate::settings::Settings;
 use crate::user::{User, UserId};
 
@@ -77,6 +80,21 @@ pub enum AccountError {
     /// The refresh token is not good; why is for the log.
     #[error("the refresh token is not accepted: {0}")]
     InvalidRefreshToken(&'static str),
+    /// No such user, no password, or another one: which, nobody is told.
+    #[error("the e-mail and the password belong to nobody")]
+    InvalidCredentials,
+    /// The password that is set is another one, or was not given.
+    #[error("the current password is another one")]
+    WrongPassword,
+    /// A password needs a verified e-mail.
+    #[error("the user has no verified e-mail")]
+    EmailRequired,
+    /// Another user of this e-mail has a password.
+    #[error("another user of this e-mail has a password")]
+    EmailInUse,
+    /// The password is not taken, or could not be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),

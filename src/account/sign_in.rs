@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{ATTEMPTS, AccountError, AccountRules, crossed, revocation};
 use crate::clock::Timestamp;
-use crate::db::users::LockedUser;
+use crate::db::users::UserWithHash;
 use crate::db::{Db, DbConn, DbError, events, identities, users};
 use crate::event::{EventKind, Origin};
 use crate::provider::VerifiedIdentity;
@@ -89,14 +89,18 @@ struct Visit {
 impl Visit {
     fn new(mut known: Identity, mut user: User, identity: &VerifiedIdentity, now: Timestamp) -> Self {
         follow_provider(&mut known, &mut user, identity);
-        let due = user.last_login_at.is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
-            || now.since(known.last_used_at) >= LAST_LOGIN_GRANULARITY;
+        let due = is_due(user.last_login_at, now) || is_due(Some(known.last_used_at), now);
         if due {
             user.last_login_at = Some(now);
             known.last_used_at = now;
         }
         Self { identity: known, user, due }
     }
+}
+
+/// Whether the time of a sign-in is to be written, given when it last was.
+pub(super) fn is_due(last: Option<Timestamp>, now: Timestamp) -> bool {
+    last.is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
 }
 
 /// Takes over what the provider says now. What it does not mention stays: a token without the e-mail scope is no news.
@@ -290,7 +294,7 @@ pub(super) fn promote_if_listed(
 pub(super) fn make_room_for_email(
     conn: &mut DbConn,
     user: &mut User,
-    locked: &LockedUser,
+    locked: &UserWithHash,
     origin: &Origin,
 ) -> Result<(), DbError> {
     let (Some(email), Some(_)) = (&user.email, &locked.password_hash) else { return Ok(()) };

@@ -95,17 +95,15 @@ pub fn find(conn: &mut DbConn, id: UserId) -> Result<Option<User>, DbError> {
     row.map(User::try_from).transpose()
 }
 
-/// A user whose row nobody else changes until the transaction ends, with the password as it is stored. Every rule that
-/// looks before it writes begins with this.
-#[derive(Debug)]
-pub struct LockedUser {
+/// A user with the password as it is stored. Not to be printed.
+pub struct UserWithHash {
     /// The row.
     pub user: User,
     /// The hash of the password, when one is set.
     pub password_hash: Option<String>,
 }
 
-impl TryFrom<(UserRow, Option<String>)> for LockedUser {
+impl TryFrom<(UserRow, Option<String>)> for UserWithHash {
     type Error = DbError;
 
     fn try_from((user, password_hash): (UserRow, Option<String>)) -> Result<Self, DbError> {
@@ -113,18 +111,35 @@ impl TryFrom<(UserRow, Option<String>)> for LockedUser {
     }
 }
 
-/// Reads a user for a change.
+/// Reads a user for a change: until the transaction ends nobody else changes the row. Every rule that looks before it
+/// writes begins with this.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn lock(conn: &mut DbConn, id: UserId) -> Result<Option<LockedUser>, DbError> {
+pub fn lock(conn: &mut DbConn, id: UserId) -> Result<Option<UserWithHash>, DbError> {
     let id = id.to_string();
     let row: QueryResult<(UserRow, Option<String>)> = locked_on_either!(
         conn,
         users::table.filter(users::id.eq(id)).select((UserRow::as_select(), users::password_hash)),
         get_result
     );
-    row.optional()?.map(LockedUser::try_from).transpose()
+    row.optional()?.map(UserWithHash::try_from).transpose()
+}
+
+/// A user with the password as it is stored, only to be looked at: hashing takes too long to keep a row locked.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find_with_hash(conn: &mut DbConn, id: UserId) -> Result<Option<UserWithHash>, DbError> {
+    let id = id.to_string();
+    let row: Option<(UserRow, Option<String>)> = on_either!(conn, |conn| {
+        users::table
+            .filter(users::id.eq(id))
+            .select((UserRow::as_select(), users::password_hash))
+            .get_result(conn)
+            .optional()
+    })?;
+    row.map(UserWithHash::try_from).transpose()
 }
 
 /// Locks every administrator who is not disabled, in the order of ids so that two of these do not wait for each other,
@@ -150,7 +165,11 @@ pub fn lock_administrators(conn: &mut DbConn) -> Result<Vec<UserId>, DbError> {
 ///
 /// # Errors
 /// [`DbError`].
-pub fn find_with_password(conn: &mut DbConn, email: &str) -> Result<Option<LockedUser>, DbError> {
+pub fn find_with_password(conn: &mut DbConn, email: &str) -> Result<Option<UserWithHash>, DbError> {
+    // PostgreSQL refuses to compare with what it cannot store.
+    if email.contains('\0') {
+        return Ok(None);
+    }
     let email = email.to_ascii_lowercase();
     let row: Option<(UserRow, Option<String>)> = on_either!(conn, |conn| {
         users::table
@@ -160,7 +179,7 @@ pub fn find_with_password(conn: &mut DbConn, email: &str) -> Result<Option<Locke
             .get_result(conn)
             .optional()
     })?;
-    row.map(LockedUser::try_from).transpose()
+    row.map(UserWithHash::try_from).transpose()
 }
 
 /// Writes the password's hash, or none. It ends no token.

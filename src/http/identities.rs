@@ -162,6 +162,6 @@ pub(crate) async fn unlink_identity(
 ) -> Result<HttpResponse, ApiError> {
     // An id that cannot be one is nobody's, like any other that is not the caller's.
     let id = id.parse().map_err(|_| AccountError::NoSuchIdentity)?;
-    identities::unlink(&state.db, user.id, id, true, &origin).await?;
+    identities::unlink(&state.db, user.id, id, state.settings.password.enabled, &origin).await?;
     Ok(HttpResponse::NoContent().finish())
 }

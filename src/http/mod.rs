@@ -13,6 +13,7 @@ mod me;
 mod observe;
 mod origin;
 mod paging;
+mod password;
 mod peer;
 mod sessions;
 mod token_answer;
@@ -29,6 +30,7 @@ pub use self::me::{Me, ProfileBody};
 use self::observe::RoutePattern;
 pub use self::observe::observe;
 pub use self::paging::Page;
+pub use self::password::{CurrentPasswordBody, NewPasswordBody, PasswordSignInBody};
 pub use self::sessions::{RefreshBody, SessionView};
 pub use self::token_answer::{TokenAnswer, TokenUser};
 use crate::error::{ApiError, Code};
@@ -42,6 +44,9 @@ pub(crate) mod paths {
         __path_link_identity, __path_list_identities, __path_unlink_identity,
     };
     pub(crate) use super::me::{__path_show_me, __path_update_me};
+    pub(crate) use super::password::{
+        __path_remove_password, __path_set_password, __path_sign_in_with_password,
+    };
     pub(crate) use super::sessions::{
         __path_end_session, __path_list_sessions, __path_log_out, __path_log_out_everywhere, __path_refresh,
     };
@@ -56,6 +61,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(get().to(me::show_me))
                 .route(web::patch().to(me::update_me)),
         )
+        .service(endpoint("/auth/password", "POST").route(web::post().to(password::sign_in_with_password)))
         .service(endpoint("/auth/refresh", "POST").route(web::post().to(sessions::refresh)))
         .service(endpoint("/auth/logout", "POST").route(web::post().to(sessions::log_out)))
         .service(endpoint("/auth/logout-all", "POST").route(web::post().to(sessions::log_out_everywhere)))
@@ -66,6 +72,11 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             endpoint("/api/me/identities/{id}", "POST, DELETE")
                 .route(web::post().to(identities::link_identity))
                 .route(web::delete().to(identities::unlink_identity)),
+        )
+        .service(
+            endpoint("/api/me/password", "PUT, DELETE")
+                .route(web::put().to(password::set_password))
+                .route(web::delete().to(password::remove_password)),
         )
         .service(endpoint("/api/me/sessions", "GET, HEAD").route(get().to(sessions::list_sessions)))
         .service(endpoint("/api/me/sessions/{id}", "DELETE").route(web::delete().to(sessions::end_session)))

@@ -29,6 +29,7 @@ mod hostile_tokens;
 mod identities;
 mod key_cache;
 mod log;
+mod password;
 mod profile;
 mod provider_outage;
 mod rate_limit;

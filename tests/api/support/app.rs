@@ -160,6 +160,9 @@ impl TestApp {
             .with("database.url", database_url)
             .with("database.pool_size", "4")
             .with("token.secret", SECRET)
+            // As strong as the tests need: they hash by the hundred.
+            .with("password.memory_kib", "64")
+            .with("password.iterations", "1")
             // All tests ask from one address; rate_limit.rs switches the limits on.
             .with("rate_limit.enabled", "false")
     }
@@ -231,6 +234,11 @@ impl TestApp {
         self.exchange("google", &json!({ "id_token": id_token, "scope": "offline_access" }))
             .await
             .assert_signed_in()
+    }
+
+    /// `POST /auth/password`.
+    pub async fn sign_in_with_password(&self, email: &str, password: &str) -> Answer {
+        self.post("/auth/password", &json!({ "email": email, "password": password })).await
     }
 
     /// `POST /auth/refresh`.

@@ -1,0 +1,184 @@
+//! `/auth/password` and `/api/me/password`: a password as one more way in.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::CurrentUser;
+use super::exchange::record;
+use super::json_body::{read_json, read_json_or_nothing};
+use super::limits::{WithinAddressLimit, within_account_limit};
+use super::origin::RequestOrigin;
+use super::token_answer::{TokenAnswer, wants_refresh_token};
+use crate::account::password;
+use crate::error::{ApiError, Code, Problem};
+use crate::event::Origin;
+use crate::rate_limit::Account;
+use crate::state::AppState;
+
+/// An e-mail and its password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordSignInBody {
+    /// The account's e-mail; the case of ASCII letters does not matter.
+    #[schema(example = "alice@mail.com")]
+    email: String,
+    /// The password.
+    #[schema(value_type = String, format = Password)]
+    password: SecretString,
+    /// `offline_access` asks for a refresh token.
+    scope: Option<String>,
+}
+
+/// A new password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPasswordBody {
+    /// At least `password.min_length` characters, at most 1024 bytes, and none of the most common ones.
+    #[schema(value_type = String, format = Password)]
+    new_password: SecretString,
+    /// The password that is set, when one is.
+    #[schema(value_type = Option<String>, format = Password)]
+    current_password: Option<SecretString>,
+}
+
+/// The password that is set.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CurrentPasswordBody {
+    /// Wanted when one is set.
+    #[schema(value_type = Option<String>, format = Password)]
+    current_password: Option<SecretString>,
+}
+
+/// Sign in with e-mail and password
+#[utoipa::path(
+    post,
+    path = "/auth/password",
+    operation_id = "sign_in_with_password",
+    tag = "sign-in",
+    request_body(content = PasswordSignInBody),
+    responses(
+        (status = 200, description = "Signed in", body = TokenAnswer),
+        (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_credentials`: whether there is no such account, no password or another one, is not told", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`user_disabled`, with the right password only", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn sign_in_with_password(
+    _: WithinAddressLimit,
+    state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    refuse_when_disabled(&state)?;
+    let body: PasswordSignInBody = read_json(&request, body).await?;
+    within_account_limit(&state, Account::Email(&body.email))?;
+    let result = sign_in(&state, body, &request, &origin).await;
+    record(&state, password::METHOD, &result, &origin).await;
+    Ok(result?.into_response())
+}
+
+async fn sign_in(
+    state: &AppState,
+    body: PasswordSignInBody,
+    request: &HttpRequest,
+    origin: &Origin,
+) -> Result<TokenAnswer, ApiError> {
+    let PasswordSignInBody { email, password, scope } = body;
+    let signed_in =
+        password::sign_in(&state.db, &state.passwords, &state.rules, email, password, origin).await?;
+    let offline_access = wants_refresh_token(scope.as_deref());
+    TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await
+}
+
+/// Attach a password to the caller's account, or change it
+///
+/// A change ends every token and every session, the caller's own included.
+#[utoipa::path(
+    put,
+    path = "/api/me/password",
+    operation_id = "set_password",
+    tag = "account",
+    security(("bearer" = [])),
+    request_body(content = NewPasswordBody),
+    responses(
+        (status = 204, description = "Set"),
+        (status = 400, description = "`weak_password`; `invalid_request`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`email_required`: the account has no verified e-mail; `email_in_use`: another account of this e-mail has a password", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn set_password(
+    _: WithinAddressLimit,
+    CurrentUser(user): CurrentUser,
+    state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    refuse_when_disabled(&state)?;
+    let NewPasswordBody { new_password, current_password } = read_json(&request, body).await?;
+    within_account_limit(&state, Account::User(user.id))?;
+    password::set(&state.db, &state.passwords, &user, new_password, current_password, &origin).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Remove the caller's password
+///
+/// It ends every token and every session, the caller's own included. 204 also when none is set.
+#[utoipa::path(
+    delete,
+    path = "/api/me/password",
+    operation_id = "remove_password",
+    tag = "account",
+    security(("bearer" = [])),
+    request_body(content = Option<CurrentPasswordBody>),
+    responses(
+        (status = 204, description = "There is no password"),
+        (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`last_identity`: no identity is left to sign in with", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn remove_password(
+    _: WithinAddressLimit,
+    CurrentUser(user): CurrentUser,
+    state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    refuse_when_disabled(&state)?;
+    let CurrentPasswordBody { current_password } = read_json_or_nothing(&request, body).await?;
+    within_account_limit(&state, Account::User(user.id))?;
+    password::remove(&state.db, &state.passwords, &user, current_password, &origin).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn refuse_when_disabled(state: &AppState) -> Result<(), ApiError> {
+    if state.settings.password.enabled {
+        return Ok(());
+    }
+    Err(ApiError::new(Code::NotFound, "there are no passwords here: password.enabled is false"))
+}
