@@ -69,11 +69,95 @@ impl Tour {
         }
         let request = self.http.post(format!("{}/auth/{provider}", self.url)).json(&body);
         let answer = self.send("POST", "/auth/{provider}", request).await;
-        let jwt = answer.json["access_token"].as_str().unwrap_or_default().to_owned();
-        if !jwt.is_empty() {
-            self.secret(&jwt);
+        let text = |member: &str| answer.json[member].as_str().unwrap_or_default().to_owned();
+        let (jwt, refresh_token) = (text("access_token"), text("refresh_token"));
+        for token in [&jwt, &refresh_token] {
+            if !token.is_empty() {
+                self.secret(token);
+            }
         }
         jwt
+    }
+
+    /// With a JSON body, or none when it is null.
+    async fn ask(
+        &mut self,
+        method: &'static str,
+        route: &'static str,
+        path: &str,
+        jwt: &str,
+        body: Value,
+    ) -> Value {
+        let mut request = self.http.request(method.parse().expect("a method"), format!("{}{path}", self.url));
+        if !jwt.is_empty() {
+            request = request.bearer_auth(jwt);
+        }
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = self.send(method, route, request).await.json.clone();
+        for member in ["access_token", "refresh_token"] {
+            if let Some(token) = answer[member].as_str() {
+                self.secret(token);
+            }
+        }
+        answer
+    }
+
+    /// An account's life, with what is right and what is wrong of everything.
+    async fn an_account(&mut self, id_token: &str) {
+        let mock = self.mock.clone();
+        let [first, second] = ["correct horse battery staple", "another horse, another staple"];
+        self.secrets.extend([first.to_owned(), second.to_owned(), "wrong horse battery".to_owned()]);
+        let offline = json!({ "id_token": id_token, "scope": "offline_access" });
+        let answer = self.ask("POST", "/auth/{provider}", "/auth/google", "", offline).await;
+        let token = |answer: &Value, member: &str| answer[member].as_str().expect("a token").to_owned();
+        let (jwt, refresh) = (token(&answer, "access_token"), token(&answer, "refresh_token"));
+        let refresh_body = json!({ "refresh_token": refresh });
+        let next = self.ask("POST", "/auth/refresh", "/auth/refresh", "", refresh_body.clone()).await;
+        let next = json!({ "refresh_token": token(&next, "refresh_token") });
+        self.ask("POST", "/auth/refresh", "/auth/refresh", "", next.clone()).await;
+        for body in
+            [refresh_body, next, json!({ "refresh_token": jwt }), json!({ "refresh_token": [refresh] })]
+        {
+            let refused = self.ask("POST", "/auth/refresh", "/auth/refresh", "", body).await;
+            assert!(refused["code"].is_string());
+        }
+        let path = "/api/me/password";
+        self.ask("PUT", path, path, &jwt, json!({ "new_password": first })).await;
+        self.ask(
+            "PUT",
+            path,
+            path,
+            &jwt,
+            json!({ "new_password": second, "current_password": "wrong horse battery" }),
+        )
+        .await;
+        self.ask("PUT", path, path, &jwt, json!({ "new_password": [second], first: 1 })).await;
+        for (email, password) in
+            [("alice@example.com", first), ("alice@example.com", second), ("nobody@example.com", first)]
+        {
+            let body = json!({ "email": email, "password": password });
+            self.ask("POST", "/auth/password", "/auth/password", "", body).await;
+        }
+        let github = mock.github().access_token(GithubUser::named("alice-at-work"));
+        let link = json!({ "access_token": self.secret(github) });
+        let identity = "/api/me/identities/{id}";
+        self.ask("POST", identity, "/api/me/identities/github", &jwt, link).await;
+        self.ask("DELETE", identity, &format!("/api/me/identities/{refresh}"), &jwt, Value::Null).await;
+        self.ask("GET", "/api/me/identities", "/api/me/identities", &jwt, Value::Null).await;
+        self.ask("PATCH", "/api/me", "/api/me", &jwt, json!({ "name": "Al", "email": "al@example.com" }))
+            .await;
+        self.ask(
+            "DELETE",
+            "/api/me/sessions/{id}",
+            &format!("/api/me/sessions/{refresh}"),
+            &jwt,
+            Value::Null,
+        )
+        .await;
+        self.ask("POST", "/auth/logout", "/auth/logout", "", json!({ "refresh_token": refresh })).await;
+        self.ask("POST", "/auth/logout-all", "/auth/logout-all", &jwt, Value::Null).await;
     }
 
     async fn me(&mut self, authorization: &str) {
@@ -134,6 +218,8 @@ impl Tour {
         let form = self.http.post(format!("{}/auth/google", self.url)).form(&[("credential", &id_token)]);
         self.send("POST", "/auth/{provider}", form).await;
 
+        self.an_account(&id_token).await;
+        let jwt = self.exchange("google", json!({ "id_token": id_token })).await;
         self.everything_but_exchanges(&jwt, &id_token).await;
     }
 
