@@ -14,7 +14,7 @@ use crate::jws::{UnverifiedJws, looks_like_a_jwt};
 use crate::metrics::Metrics;
 use crate::provider::{Credential, CredentialKind, Providers};
 use crate::settings::Settings;
-use crate::token::VerifiedClaims;
+use crate::token::{RefreshToken, VerifiedClaims};
 
 /// More than any door accepts, so that a token too long is explained and not cut.
 const MAX_INPUT_BYTES: usize = 1024 * 1024;
@@ -23,6 +23,15 @@ const MAX_INPUT_BYTES: usize = 1024 * 1024;
 pub(super) async fn run(settings: Settings, token: Option<String>) -> Result<(), CommandError> {
     let token = read(token)?;
     let mut out = io::stdout();
+    if RefreshToken::parse(&token).is_some() {
+        // Nothing more is looked up, and it is shown to no provider.
+        writeln!(
+            out,
+            "This is a refresh token of tokenbooth: POST /auth/refresh takes it, once. Whether its session lives, \
+             `tokenbooth sessions list <user>` shows."
+        )?;
+        return Ok(());
+    }
     let is_jwt = looks_like_a_jwt(&token);
     if is_jwt {
         show(&mut out, &token)?;

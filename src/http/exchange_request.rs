@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::error::{ApiError, Code};
 use crate::jws::looks_like_a_jwt;
 use crate::provider::{Credential, CredentialKind, Provider};
+use crate::token::RefreshToken;
 
 /// The largest body of `/auth/*`, in bytes: four times the longest ID token.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -116,6 +117,13 @@ impl ExchangeRequest {
     /// # Errors
     /// 400 when the provider takes no credential of that kind.
     pub(super) fn into_credential(self, provider: &dyn Provider) -> Result<Credential, ApiError> {
+        // Passed on, it would be a secret of ours in somebody else's log.
+        if RefreshToken::parse(self.token.expose_secret()).is_some() {
+            return Err(bad_request(format!(
+                "{} is a refresh token of ours, which POST /auth/refresh takes",
+                self.member
+            )));
+        }
         let accepted = provider.accepts();
         let kind = self.kind.unwrap_or_else(|| match accepted {
             [only] => *only,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::CurrentUser;
 use super::bearer::CurrentSession;
-use super::json_body::read_json;
+use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
@@ -143,7 +143,7 @@ pub(crate) async fn log_out(
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let body: RefreshBody = read_json(&request, body).await?;
+    let body: RefreshBody = read_json_or_nothing(&request, body).await?;
     if let Some(presented) = RefreshToken::parse(body.refresh_token.expose_secret()) {
         sessions::log_out(&state.db, &presented, &origin).await?;
     }
