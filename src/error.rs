@@ -148,7 +148,7 @@ pub struct ApiError {
     code: Code,
     detail: String,
     retry_after: Option<Duration>,
-    limit: Option<Exceeded>,
+    limit: Option<Box<Exceeded>>,
     challenge: Option<Challenge>,
     /// What the log says beyond `detail`: the client is told less at bearer routes.
     reason: Option<String>,
@@ -344,7 +344,7 @@ impl From<Exceeded> for ApiError {
             "there were more than {burst} requests at once, or {per_minute} a minute, for one {policy}: \
              rate_limit.{policy}_burst and rate_limit.{policy}_per_minute decide"
         );
-        Self { limit: Some(limit), ..Self::new(Code::RateLimited, detail) }.retry_in(retry_after)
+        Self { limit: Some(Box::new(limit)), ..Self::new(Code::RateLimited, detail) }.retry_in(retry_after)
     }
 }
 

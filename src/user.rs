@@ -48,6 +48,7 @@ impl fmt::Display for UserId {
 
 /// A row of `users`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "columns, and no state in four parts")]
 pub struct User {
     /// The internal id, `sub` of our tokens.
     pub id: UserId,

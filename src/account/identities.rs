@@ -51,10 +51,9 @@ fn link_now(
         return Ok(Err(AccountError::NoSuchUser));
     };
     if let Some((known, _)) = identities::find_with_user(conn, &identity.key())? {
-        return Ok(match known.user_id == caller.id {
-            true => Ok(Linked { identity: known, new: false }),
-            false => Err(AccountError::IdentityInUse),
-        });
+        let own = known.user_id == caller.id;
+        let linked = own.then_some(Linked { identity: known, new: false });
+        return Ok(linked.ok_or(AccountError::IdentityInUse));
     }
     let mut user = locked.user.clone();
     let gives_email = user.email.is_none() && identity.verified_email().is_some();

@@ -1,32 +1,48 @@
 //! What users may change of themselves.
 
+use serde::{Deserialize, Deserializer};
+
 use super::AccountError;
 use crate::clock::Timestamp;
 use crate::db::{Db, DbConn, DbError, users};
 use crate::user::{User, UserId};
 
-/// A change of a profile. The outer `None` leaves a member as it is; the inner one clears it and hands it back to the
-/// provider, whose next word is taken again.
+/// What becomes of one member of a profile: in JSON absent (with `#[serde(default)]`), `null`, or a value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It is cleared, and the provider's next word is taken again.
+    HandBack,
+    /// It is the user's own from now on, whatever the provider says.
+    Set(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::HandBack, Self::Set))
+    }
+}
+
+impl<T> Change<T> {
+    /// Makes the change to a member, and to whether it is the user's own.
+    fn apply(self, member: &mut Option<T>, own: &mut bool) {
+        match self {
+            Self::Keep => {}
+            Self::HandBack => (*member, *own) = (None, false),
+            Self::Set(value) => (*member, *own) = (Some(value), true),
+        }
+    }
+}
+
+/// A change of a profile.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfileChange {
     /// The display name.
-    pub name: Option<Option<String>>,
+    pub name: Change<String>,
     /// The picture, an `https://` URL.
-    pub avatar_url: Option<Option<String>>,
-}
-
-impl ProfileChange {
-    /// Lays the change over the user. What the user set stays when the provider says otherwise.
-    fn apply(self, user: &mut User) {
-        if let Some(name) = self.name {
-            user.own_name = name.is_some();
-            user.name = name;
-        }
-        if let Some(avatar_url) = self.avatar_url {
-            user.own_avatar = avatar_url.is_some();
-            user.avatar_url = avatar_url;
-        }
-    }
+    pub avatar_url: Change<String>,
 }
 
 /// Writes a change of a profile inside a transaction that has locked the row of `user`.
@@ -40,7 +56,8 @@ pub(super) fn write(
     now: Timestamp,
 ) -> Result<(), DbError> {
     let before = user.clone();
-    change.apply(user);
+    change.name.apply(&mut user.name, &mut user.own_name);
+    change.avatar_url.apply(&mut user.avatar_url, &mut user.own_avatar);
     if *user != before {
         users::update_profile(conn, user, now)?;
     }

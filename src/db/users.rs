@@ -14,6 +14,7 @@ use crate::user::{User, UserId};
 /// accident.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = users)]
+#[expect(clippy::struct_excessive_bools, reason = "columns, and no state in four parts")]
 pub(super) struct UserRow {
     id: String,
     email: Option<String>,

@@ -74,15 +74,6 @@ fn is_a_name(text: &str) -> bool {
     (1..=MAX_MEMBER_BYTES).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// For a member that may be absent (`None`), `null` (`Some(None)`) or a value: with `#[serde(default)]`.
-pub(super) fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
-where
-    T: Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    Option::deserialize(deserializer).map(Some)
-}
-
 /// For a member that may be absent but not `null`: with `#[serde(default)]`.
 pub(super) fn not_null<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where

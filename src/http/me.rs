@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::CurrentUser;
-use super::json_body::{nullable, read_json};
-use crate::account::profile::{self, ProfileChange};
+use super::json_body::read_json;
+use crate::account::profile::{self, Change, ProfileChange};
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Code, Problem};
 use crate::state::AppState;
@@ -74,19 +74,19 @@ pub(crate) async fn show_me(CurrentUser(user): CurrentUser) -> HttpResponse {
 #[serde(deny_unknown_fields)]
 pub struct ProfileBody {
     /// Display name, 1 to 200 characters. Kept when the provider says otherwise.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, example = "Alice")]
-    name: Option<Option<String>>,
+    name: Change<String>,
     /// Picture, an `https://` URL of at most 2048 bytes.
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default)]
     #[schema(value_type = Option<String>, example = "https://example.com/alice.png")]
-    avatar_url: Option<Option<String>>,
+    avatar_url: Change<String>,
 }
 
 impl ProfileBody {
     fn checked(self) -> Result<ProfileChange, ApiError> {
-        check_name(self.name.as_ref())?;
-        if let Some(Some(url)) = &self.avatar_url
+        check_name(&self.name)?;
+        if let Change::Set(url) = &self.avatar_url
             && !is_avatar_url(url)
         {
             let detail = "avatar_url must be an absolute https:// URL of at most 2048 bytes";
@@ -97,8 +97,8 @@ impl ProfileBody {
 }
 
 /// A name somebody typed is refused where a provider's would be cleaned: the typist can mend it.
-pub(super) fn check_name(name: Option<&Option<String>>) -> Result<(), ApiError> {
-    let Some(Some(name)) = name else { return Ok(()) };
+pub(super) fn check_name(name: &Change<String>) -> Result<(), ApiError> {
+    let Change::Set(name) = name else { return Ok(()) };
     let length = name.chars().count();
     if (1..=MAX_NAME_CHARACTERS).contains(&length) && !name.chars().any(char::is_control) {
         return Ok(());

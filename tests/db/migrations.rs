@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::{Arc, Barrier};
 
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Integer, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use tokenbooth::db::{self, DatabaseUrl};
@@ -52,6 +53,27 @@ on_both_databases! {
         db::users::insert(&mut conn, &user).expect("a user");
         db::identities::insert(&mut conn, &identity_of(&user, "google", "1")).expect("an identity");
         assert_eq!(db::users::find(&mut conn, user.id), Ok(Some(user)));
+    }
+
+    async fn people_from_before_the_search_are_found_by_it(db: TestDatabase) {
+        let url = db.parsed_url();
+        let mut conn = db::connect(&url).expect("a connection");
+        for later in ["000004_create_events", "000003_create_sessions", "000002_search_users"] {
+            let path = format!("{}/migrations/2026-11-21-{later}/down.sql", env!("CARGO_MANIFEST_DIR"));
+            conn.batch_execute(&std::fs::read_to_string(path).expect("a migration")).expect("down");
+        }
+        db.execute("DELETE FROM __diesel_schema_migrations WHERE version >= '20261121000002'");
+        db.execute(
+            "INSERT INTO users (id, email, email_lower, name, admin, disabled, token_version, created_at, updated_at) \
+             VALUES ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10', '\u{c4}nne@Example.com', '\u{c4}nne@example.com', '\u{c4}nne B', \
+             TRUE, FALSE, 3, 1, 1)",
+        );
+        assert_eq!(db::migrate(&url).expect("up").len(), 3);
+        let found = db::users::find_by_email(&mut conn, "\u{c4}NNE@EXAMPLE.COM", 2).expect("a list");
+        assert_eq!((found.len(), found[0].token_version, found[0].own_name), (1, 3, false));
+        // As the code lowers: ASCII letters only.
+        let lowered = "SELECT COUNT(*) AS number FROM users WHERE name_lower = '\u{c4}nne b'";
+        assert_eq!(db.number(lowered), 1);
     }
 
     async fn replicas_that_migrate_at_once_all_succeed(db: TestDatabase) {
