@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::account::AccountRules;
+use crate::account::housekeeping::Housekeeping;
 use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
@@ -86,7 +87,7 @@ pub struct Tokenbooth {
 }
 
 impl Tokenbooth {
-    /// Migrates and connects the database, and begins to fetch the providers' keys. Needs a Tokio runtime.
+    /// Migrates and connects the database, begins to fetch the providers' keys and to tidy up. Needs a Tokio runtime.
     ///
     /// # Errors
     /// [`StartError`].
@@ -108,6 +109,7 @@ impl Tokenbooth {
         let rules = Arc::new(AccountRules::new(&settings));
         let rate_limits = settings.rate_limit.enabled.then(|| RateLimits::new(&settings.rate_limit));
         let passwords = Passwords::new(&settings.password)?;
+        let housekeeping = Housekeeping::start(&db, &settings, &clock);
         let stopping = AtomicBool::new(false);
         let state = Data::new(AppState {
             tokens: secrets.tokens(&settings)?,
@@ -123,6 +125,7 @@ impl Tokenbooth {
             rate_limits,
             openapi: LazyLock::new(openapi::document),
             stopping,
+            housekeeping,
         });
         Ok(Self { state })
     }

@@ -372,6 +372,11 @@ impl From<AccountError> for ApiError {
                 let told = told(Code::UserDisabled, "this account was disabled by an administrator");
                 Self { user_id: Some(user), ..told }
             }
+            AccountError::UnknownUser => told(Code::NotFound, "there is no user of this id"),
+            AccountError::LastAdministrator => told(
+                Code::LastAdmin,
+                "this is the last administrator who is not disabled: make another user one first",
+            ),
             AccountError::IdentityInUse => told(
                 Code::IdentityInUse,
                 "another account has this identity: sign in with it, and unlink it there first",

@@ -7,6 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 
 use crate::account::AccountRules;
+use crate::account::housekeeping::Housekeeping;
 use crate::clock::SharedClock;
 use crate::db::Db;
 use crate::error::ApiError;
@@ -37,6 +38,8 @@ pub(crate) struct AppState {
     /// because most processes never are.
     pub(crate) openapi: LazyLock<String>,
     pub(crate) stopping: AtomicBool,
+    #[expect(dead_code, reason = "its task ends with it")]
+    pub(crate) housekeeping: Housekeeping,
 }
 
 impl AppState {

@@ -7,7 +7,11 @@
 //! - `sessions`: staying signed in by refresh tokens.
 //! - `profile`: what users may change of themselves.
 //! - `revocation`: ending everything that is out.
+//! - `administration`: what administrators do to users; deletion.
+//! - `housekeeping`: throwing away what has had its time.
 
+pub mod administration;
+pub mod housekeeping;
 pub mod identities;
 pub mod password;
 pub mod profile;
@@ -16,8 +20,10 @@ pub mod sessions;
 mod sign_in;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 pub use self::sign_in::{SignIn, record_refusal, sign_in};
+use crate::clock::Timestamp;
 use crate::db::DbError;
 use crate::password::PasswordError;
 use crate::settings::Settings;
@@ -59,9 +65,15 @@ impl AccountRules {
 /// Why the rules refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
-    /// There is no such user (any more).
+    /// The caller is no user (any more).
     #[error("there is no such user")]
     NoSuchUser,
+    /// An administrator named a user who is not there.
+    #[error("there is no user of this id")]
+    UnknownUser,
+    /// Without this user there would be no administrator.
+    #[error("it is the last administrator")]
+    LastAdministrator,
     /// The account is disabled.
     #[error("user {0} is disabled")]
     Disabled(UserId),
@@ -98,6 +110,11 @@ pub enum AccountError {
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// This long before `now`.
+fn ago(now: Timestamp, duration: Duration) -> Timestamp {
+    now.plus(-i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// A rule met another change again and again.

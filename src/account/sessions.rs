@@ -7,7 +7,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::AccountError;
+use super::{AccountError, ago};
 use crate::clock::Timestamp;
 use crate::db::sessions::Alive;
 use crate::db::{Db, DbConn, DbError, events, sessions, users};
@@ -48,14 +48,12 @@ pub struct Times {
 
 impl Times {
     /// Sessions begun or used later than these are alive.
-    fn alive(&self, token_version: i64) -> Alive {
-        let ago = |duration: std::time::Duration| {
-            self.now.plus(-i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
-        };
+    #[must_use]
+    pub fn alive(&self, token_version: i64) -> Alive {
         Alive {
             token_version,
-            created_after: ago(self.settings.absolute_ttl),
-            used_after: ago(self.settings.idle_ttl),
+            created_after: ago(self.now, self.settings.absolute_ttl),
+            used_after: ago(self.now, self.settings.idle_ttl),
         }
     }
 

@@ -17,6 +17,9 @@ use crate::provider::ProviderClient;
 use crate::settings::Sources;
 use crate::telemetry;
 
+/// Of a person the mock makes when asked to.
+const ADMINISTRATOR: &str = "ada@example.com";
+
 pub(super) async fn run() -> Result<(), CommandError> {
     let mock = MockProviders::start().await?;
     let folder = tempfile::tempdir()?;
@@ -44,6 +47,7 @@ fn build(mock: &MockProviders, folder: &TempDir) -> Result<App, CommandError> {
     let database = format!("sqlite://{}", folder.path().join("demo.db").display());
     let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     sources = sources.with("database.url", database).with("token.secret", secret);
+    sources = sources.with("admin.emails", ADMINISTRATOR);
     let settings = sources.load()?;
     telemetry::start(settings.log);
     match App::build(settings) {
@@ -152,10 +156,18 @@ fn invite(out: &mut impl Write, base: &str, mock: &str) -> io::Result<()> {
     {
         writeln!(out, "  curl -s {mock}/mock/{path} | curl -s {json} {base}/auth/{provider}")?;
     }
-    let jwt = format!(
-        "$(curl -s {mock}/mock/google/id_token | curl -s {json} {base}/auth/google | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')"
-    );
-    writeln!(out, "  curl -s {base}/api/me -H \"Authorization: Bearer {jwt}\"")?;
+    let bearer = |claims: &str| {
+        format!(
+            "-H \"Authorization: Bearer $(curl -s {claims}{mock}/mock/google/id_token | curl -s {json} {base}/auth/google | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')\""
+        )
+    };
+    writeln!(out, "  curl -s {base}/api/me {}", bearer(""))?;
+    let ada = json!({ "sub": Person::named("ada").sub, "email": ADMINISTRATOR, "name": "Ada Example" });
+    writeln!(
+        out,
+        "\nAs an administrator:\n\n  curl -s {base}/api/admin/users {}",
+        bearer(&format!("-d '{ada}' "))
+    )?;
     writeln!(out, "\nThe API, to try in the browser:  {base}/docs")?;
     writeln!(out, "\nServing until Ctrl-C; nothing is kept.")?;
     out.flush()

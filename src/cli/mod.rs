@@ -1,8 +1,11 @@
 //! The commands. One that fails says why in one line on stderr and ends with exit code 1.
 
 mod check;
+mod database;
 mod demo;
+mod events;
 mod explain_token;
+mod sessions;
 mod user;
 
 use std::io::{self, Write};
@@ -44,6 +47,12 @@ enum Command {
     /// Look at users, and let them in or keep them out
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Look at who stays signed in where, and end it
+    #[command(subcommand)]
+    Sessions(sessions::SessionsCommand),
+    /// Look at what happened to accounts
+    #[command(subcommand)]
+    Events(events::EventsCommand),
 }
 
 /// Why a command failed. One line each.
@@ -92,6 +101,8 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
         Command::Openapi => Ok(io::stdout().write_all(openapi::document().as_bytes())?),
         Command::User(command) => user::run(&settings()?, &command),
+        Command::Sessions(command) => sessions::run(&settings()?, &command),
+        Command::Events(command) => events::run(&settings()?, &command),
     }
 }
 

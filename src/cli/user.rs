@@ -1,5 +1,5 @@
 //! `tokenbooth user …`: straight on the database, so it works while the service is down and is seen by every replica
-//! at the next request.
+//! at the next request. Every change is one transaction with its event, as over HTTP.
 
 use std::io::{self, Write};
 
@@ -7,8 +7,12 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::CommandError;
+use super::database::{find_user, open};
+use crate::account::AccountError;
+use crate::account::administration::{self, Account, UserChange};
 use crate::clock::{Clock, SystemClock};
-use crate::db::{self, DbConn, identities, users};
+use crate::db::{self, DbConn, DbError};
+use crate::event::Origin;
 use crate::settings::Settings;
 use crate::user::{Identity, User, UserId};
 
@@ -18,13 +22,18 @@ const PAGE: i64 = 500;
 #[derive(Subcommand)]
 pub(super) enum UserCommand {
     /// All users, oldest first, one JSON object a line
-    List,
+    List {
+        /// Only those whose e-mail or name begins so, or who have exactly this id at a provider
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        query: String,
+    },
     /// One user with the ways in, as JSON
     Show {
         /// Id or e-mail address
         user: String,
     },
-    /// Keep a user out, from the next request on, with every token already issued
+    /// Keep a user out, from the next request on, with every token and session. Also the last administrator: there is a
+    /// shell to promote another one with
     Disable {
         /// Id or e-mail address
         user: String,
@@ -34,7 +43,7 @@ pub(super) enum UserCommand {
         /// Id or e-mail address
         user: String,
     },
-    /// End every token of a user from the next request on; signing in again is possible
+    /// End every token and session of a user from the next request on; signing in again is possible
     Revoke {
         /// Id or e-mail address
         user: String,
@@ -44,94 +53,91 @@ pub(super) enum UserCommand {
         /// Id or e-mail address
         user: String,
     },
-    /// Make an administrator a user like any other
+    /// Make an administrator a user like any other. Also the last one: there is a shell to promote another one with
     Demote {
+        /// Id or e-mail address
+        user: String,
+    },
+    /// Delete a user with all identities and sessions. Also the last administrator
+    Delete {
         /// Id or e-mail address
         user: String,
     },
 }
 
 pub(super) fn run(settings: &Settings, command: &UserCommand) -> Result<(), CommandError> {
-    let pending = db::pending_migrations(&settings.database.url)?;
-    if !pending.is_empty() {
-        return Err(CommandError::Other(
-            "the database has no users yet: run `tokenbooth migrate` first".to_owned(),
-        ));
-    }
-    let conn = &mut db::connect(&settings.database.url)?;
-    let now = SystemClock.now();
+    let conn = &mut open(settings)?;
+    let disable = |disabled| UserChange { disabled: Some(disabled), ..UserChange::default() };
+    let promote = |admin| UserChange { admin: Some(admin), ..UserChange::default() };
     match command {
-        UserCommand::List => list(conn),
+        UserCommand::List { query } => list(conn, query),
         UserCommand::Show { user } => {
-            let user = find(conn, user)?;
-            show(conn, &user)
+            let user = find_user(conn, user)?;
+            print(&administration::with_identities(conn, user)?)
         }
-        UserCommand::Disable { user } => {
-            change(conn, user, |conn, id| users::set_disabled(conn, id, true, now))
+        UserCommand::Disable { user } => update(conn, user, &disable(true)),
+        UserCommand::Enable { user } => update(conn, user, &disable(false)),
+        UserCommand::Promote { user } => update(conn, user, &promote(true)),
+        UserCommand::Demote { user } => update(conn, user, &promote(false)),
+        UserCommand::Revoke { user } => {
+            let (_, account) = change(conn, user, |conn, id, origin| {
+                Ok(match administration::revoke_tokens(conn, id, origin)? {
+                    Ok(()) => administration::show(conn, id)?,
+                    Err(refused) => Err(refused),
+                })
+            })?;
+            print(&account)
         }
-        UserCommand::Enable { user } => {
-            change(conn, user, |conn, id| users::set_disabled(conn, id, false, now))
+        UserCommand::Delete { user } => {
+            let (id, ()) = change(conn, user, administration::delete)?;
+            Ok(writeln!(io::stdout(), "user {id} deleted")?)
         }
-        UserCommand::Revoke { user } => change(conn, user, |conn, id| users::revoke_tokens(conn, id, now)),
-        UserCommand::Promote { user } => change(conn, user, |conn, id| users::set_admin(conn, id, true, now)),
-        UserCommand::Demote { user } => change(conn, user, |conn, id| users::set_admin(conn, id, false, now)),
     }
 }
 
-fn list(conn: &mut DbConn) -> Result<(), CommandError> {
+fn list(conn: &mut DbConn, query: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     let mut after = None;
     loop {
-        let page = users::list(conn, after, PAGE)?;
-        for user in &page {
-            writeln!(out, "{}", view(user))?;
+        let page = administration::list(conn, query, after, PAGE)?;
+        for account in &page {
+            writeln!(out, "{}", view(&account.user))?;
         }
         match page.last() {
-            Some(last) => after = Some(last.id),
+            Some(last) => after = Some(last.user.id),
             None => return Ok(()),
         }
     }
 }
 
-fn show(conn: &mut DbConn, user: &User) -> Result<(), CommandError> {
-    let mut json = view(user);
-    let ways_in = identities::list(conn, user.id)?;
-    json["identities"] = ways_in.iter().map(identity_view).collect();
-    Ok(writeln!(io::stdout(), "{json:#}")?)
+fn update(conn: &mut DbConn, user: &str, what: &UserChange) -> Result<(), CommandError> {
+    let (_, account) = change(conn, user, |conn, id, origin| {
+        Ok(match administration::change(conn, id, what.clone(), origin)? {
+            Ok(user) => Ok(administration::with_identities(conn, user)?),
+            Err(refused) => Err(refused),
+        })
+    })?;
+    print(&account)
 }
 
-fn change(
+/// Finds the user and writes the change in one transaction.
+fn change<T>(
     conn: &mut DbConn,
     user: &str,
-    write: impl FnOnce(&mut DbConn, UserId) -> Result<bool, db::DbError>,
-) -> Result<(), CommandError> {
-    let id = find(conn, user)?.id;
-    if !write(conn, id)? {
-        return Err(CommandError::Other(format!("user {id} was deleted a moment ago")));
-    }
-    let changed = find(conn, &id.to_string())?;
-    show(conn, &changed)
+    write: impl FnOnce(&mut DbConn, UserId, &Origin) -> Result<Result<T, AccountError>, DbError>,
+) -> Result<(UserId, T), CommandError> {
+    let origin = Origin::command_line(SystemClock.now());
+    db::change(conn, |conn| {
+        let id = find_user(conn, user)?.id;
+        let done = write(conn, id, &origin)?.map_err(|refused| CommandError::Other(refused.to_string()))?;
+        Ok((id, done))
+    })
 }
 
-/// By id, or by an address that only one user has.
-fn find(conn: &mut DbConn, text: &str) -> Result<User, CommandError> {
-    let mut found = match text.parse() {
-        Ok(id) => users::find(conn, id)?.into_iter().collect(),
-        Err(_) => users::find_by_email(conn, text, PAGE)?,
-    };
-    match found.len() {
-        0 => Err(CommandError::Other(
-            "there is no such user; `tokenbooth user list` shows them all".to_owned(),
-        )),
-        1 => Ok(found.swap_remove(0)),
-        _ => {
-            let ids: Vec<String> = found.iter().map(|user| user.id.to_string()).collect();
-            Err(CommandError::Other(format!(
-                "several users have this address, name one by its id: {}",
-                ids.join(", ")
-            )))
-        }
-    }
+fn print(Account { user, identities }: &Account) -> Result<(), CommandError> {
+    let mut json = view(user);
+    json["identities"] = identities.iter().map(identity_view).collect();
+    Ok(writeln!(io::stdout(), "{json:#}")?)
 }
 
 fn view(user: &User) -> serde_json::Value {

@@ -42,6 +42,18 @@ macro_rules! locked_on_either {
 }
 pub(super) use locked_on_either;
 
+/// Loads the rows that nobody else has a hand on, and keeps them until the transaction ends: who tidies up waits for nobody,
+/// and nobody for a lock that was taken in another order.
+macro_rules! unlocked_on_either {
+    ($conn:expr, $query:expr) => {
+        match $conn {
+            $crate::db::DbConn::Postgres(conn) => $query.for_update().skip_locked().load(conn)?,
+            $crate::db::DbConn::Sqlite(conn) => $query.load(conn)?,
+        }
+    };
+}
+pub(super) use unlocked_on_either;
+
 diesel::define_sql_function! {
     /// For `= ANY($1)` on PostgreSQL. `eq_any` writes the same SQL, but Diesel cannot know that it is always the same, and
     /// writes it anew at every call.

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::connection::on_either;
+use super::connection::{on_either, unlocked_on_either};
 use super::schema::events;
 use super::users::parse_id;
 use super::{DbConn, DbError};
@@ -101,9 +101,8 @@ pub fn list(
 /// # Errors
 /// [`DbError`].
 pub fn delete_before(conn: &mut DbConn, moment: Timestamp, limit: i64) -> Result<usize, DbError> {
-    let old: Vec<String> = on_either!(conn, |conn| {
-        events::table.filter(events::at.lt(moment.0)).select(events::id).limit(limit).load(conn)
-    })?;
+    let old = events::table.filter(events::at.lt(moment.0)).select(events::id).limit(limit);
+    let old: Vec<String> = unlocked_on_either!(conn, old);
     let statement = diesel::delete(events::table.filter(events::id.eq_any(old)));
     Ok(on_either!(conn, |conn| statement.execute(conn))?)
 }

@@ -129,6 +129,30 @@ pub fn list(conn: &mut DbConn, user_id: UserId) -> Result<Vec<Identity>, DbError
     rows.into_iter().map(Identity::try_from).collect()
 }
 
+/// The identities of all these users, each user's oldest first.
+///
+/// # Errors
+/// [`DbError`].
+pub fn list_of_all(
+    conn: &mut DbConn,
+    users: impl Iterator<Item = UserId>,
+) -> Result<HashMap<UserId, Vec<Identity>>, DbError> {
+    let ids: Vec<String> = users.map(|id| id.to_string()).collect();
+    let rows: Vec<IdentityRow> = on_either!(conn, |conn| {
+        identities::table
+            .filter(identities::user_id.eq_any(ids))
+            .order(identities::id.asc())
+            .select(IdentityRow::as_select())
+            .load(conn)
+    })?;
+    let mut by_user: HashMap<UserId, Vec<Identity>> = HashMap::new();
+    for row in rows {
+        let identity = Identity::try_from(row)?;
+        by_user.entry(identity.user_id).or_default().push(identity);
+    }
+    Ok(by_user)
+}
+
 /// A page of a user's identities: at most `limit`, after the identity `after`, oldest first.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ mod rounds;
 mod schema;
 pub mod sessions;
 mod url;
+pub mod user_search;
 pub mod users;
 mod writer;
 
@@ -276,6 +277,24 @@ impl r2d2::HandleError<DbError> for LogPoolErrors {
     fn handle_error(&self, error: DbError) {
         log::warn!("connection pool: {error}");
     }
+}
+
+/// Runs `queries` in a transaction on a connection of one's own: everything or nothing. A change that looks first must not
+/// begin as a reader, which on SQLite fails at once when somebody else writes meanwhile.
+///
+/// # Errors
+/// What the closure answers, or the database's.
+pub fn change<T, E: From<DbError>>(
+    conn: &mut DbConn,
+    queries: impl FnOnce(&mut DbConn) -> Result<T, E>,
+) -> Result<T, E> {
+    writer::begin(conn)?;
+    let done = queries(conn);
+    match done {
+        Ok(_) => writer::commit(conn)?,
+        Err(_) => writer::roll_back(conn)?,
+    }
+    done
 }
 
 /// Everything or nothing: an error undoes what the closure wrote.

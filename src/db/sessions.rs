@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::connection::{locked_on_either, on_either};
+use super::connection::{locked_on_either, on_either, unlocked_on_either};
 use super::schema::sessions;
 use super::users::parse_id;
 use super::{DbConn, DbError};
@@ -194,16 +194,8 @@ pub fn delete_all_of(conn: &mut DbConn, user_id: UserId) -> Result<usize, DbErro
 /// # Errors
 /// [`DbError`].
 pub fn delete_unused_since(conn: &mut DbConn, moment: Timestamp, limit: i64) -> Result<usize, DbError> {
-    let old: Vec<String> = on_either!(conn, |conn| {
-        sessions::table
-            .filter(sessions::last_used_at.lt(moment.0))
-            .select(sessions::id)
-            .limit(limit)
-            .load(conn)
-    })?;
-    // Asked again: one may have been used meanwhile.
-    let statement = diesel::delete(
-        sessions::table.filter(sessions::id.eq_any(old)).filter(sessions::last_used_at.lt(moment.0)),
-    );
+    let old = sessions::table.filter(sessions::last_used_at.lt(moment.0)).select(sessions::id).limit(limit);
+    let old: Vec<String> = unlocked_on_either!(conn, old);
+    let statement = diesel::delete(sessions::table.filter(sessions::id.eq_any(old)));
     Ok(on_either!(conn, |conn| statement.execute(conn))?)
 }

@@ -72,7 +72,7 @@ fn write_together(conn: &mut LastingConnection, changes: Vec<Change>) {
 
 /// `IMMEDIATE`: a transaction that reads before it writes would fail at once when another process was faster, whatever
 /// the busy timeout.
-fn begin(conn: &mut DbConn) -> Result<(), DbError> {
+pub(super) fn begin(conn: &mut DbConn) -> Result<(), DbError> {
     let begun = match conn {
         DbConn::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
         DbConn::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
@@ -80,6 +80,10 @@ fn begin(conn: &mut DbConn) -> Result<(), DbError> {
     Ok(begun?)
 }
 
-fn commit(conn: &mut DbConn) -> Result<(), DbError> {
+pub(super) fn commit(conn: &mut DbConn) -> Result<(), DbError> {
     Ok(on_either!(conn, |conn| AnsiTransactionManager::commit_transaction(conn))?)
+}
+
+pub(super) fn roll_back(conn: &mut DbConn) -> Result<(), DbError> {
+    Ok(on_either!(conn, |conn| AnsiTransactionManager::rollback_transaction(conn))?)
 }

@@ -8,6 +8,8 @@ use utoipa::ToSchema;
 
 use super::CurrentUser;
 use super::json_body::read_json;
+use super::origin::RequestOrigin;
+use crate::account::administration;
 use crate::account::profile::{self, Change, ProfileChange};
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Code, Problem};
@@ -133,4 +135,29 @@ pub(crate) async fn update_me(
     let change = read_json::<ProfileBody>(&request, body).await?.checked()?;
     let user = profile::update(&state.db, user.id, change, state.clock.now()).await?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Me::from(user)))
+}
+
+/// Delete the caller's account with all identities and sessions
+///
+/// The same identity then signs in as a new user.
+#[utoipa::path(
+    delete,
+    path = "/api/me",
+    operation_id = "delete_me",
+    tag = "account",
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn delete_me(
+    CurrentUser(user): CurrentUser,
+    state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<HttpResponse, ApiError> {
+    administration::delete_own(&state.db, &user, &origin).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

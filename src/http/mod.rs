@@ -1,8 +1,10 @@
 //! Every URL of the product on one screen. A handler reads as the protocol does: take, verify, decide, store, answer.
 
+mod admin;
 mod bearer;
 mod cors;
 mod docs;
+mod events;
 mod exchange;
 mod exchange_request;
 mod health;
@@ -18,11 +20,13 @@ mod peer;
 mod sessions;
 mod token_answer;
 
-use actix_web::web::{self, ServiceConfig};
+use actix_web::web::{self, QueryConfig, ServiceConfig};
 use actix_web::{HttpResponse, Resource, ResponseError, guard};
 
+pub use self::admin::{UserBody, UserView};
 pub use self::bearer::{AdminUser, CurrentUser};
 pub(crate) use self::cors::cors;
+pub use self::events::EventView;
 pub use self::exchange_request::ExchangeBody;
 pub use self::health::{Health, Readiness};
 pub use self::identities::IdentityView;
@@ -37,13 +41,17 @@ use crate::error::{ApiError, Code};
 
 /// What `#[utoipa::path]` made of the handlers, for the document.
 pub(crate) mod paths {
+    pub(crate) use super::admin::{
+        __path_delete_user, __path_list_users, __path_revoke_tokens, __path_show_user, __path_update_user,
+    };
     pub(crate) use super::docs::__path_openapi_document;
+    pub(crate) use super::events::__path_list_events;
     pub(crate) use super::exchange::__path_exchange_token;
     pub(crate) use super::health::{__path_metrics, __path_process_health, __path_readiness};
     pub(crate) use super::identities::{
         __path_link_identity, __path_list_identities, __path_unlink_identity,
     };
-    pub(crate) use super::me::{__path_show_me, __path_update_me};
+    pub(crate) use super::me::{__path_delete_me, __path_show_me, __path_update_me};
     pub(crate) use super::password::{
         __path_remove_password, __path_set_password, __path_sign_in_with_password,
     };
@@ -57,9 +65,10 @@ pub(crate) mod paths {
 pub(crate) fn routes(config: &mut ServiceConfig) {
     config
         .service(
-            endpoint("/api/me", "GET, HEAD, PATCH")
+            endpoint("/api/me", "GET, HEAD, PATCH, DELETE")
                 .route(get().to(me::show_me))
-                .route(web::patch().to(me::update_me)),
+                .route(web::patch().to(me::update_me))
+                .route(web::delete().to(me::delete_me)),
         )
         .service(endpoint("/auth/password", "POST").route(web::post().to(password::sign_in_with_password)))
         .service(endpoint("/auth/refresh", "POST").route(web::post().to(sessions::refresh)))
@@ -80,6 +89,18 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         )
         .service(endpoint("/api/me/sessions", "GET, HEAD").route(get().to(sessions::list_sessions)))
         .service(endpoint("/api/me/sessions/{id}", "DELETE").route(web::delete().to(sessions::end_session)))
+        .service(endpoint("/api/admin/users", "GET, HEAD").route(get().to(admin::list_users)))
+        .service(endpoint("/api/admin/events", "GET, HEAD").route(get().to(events::list_events)))
+        .service(
+            endpoint("/api/admin/users/{id}", "GET, HEAD, PATCH, DELETE")
+                .route(get().to(admin::show_user))
+                .route(web::patch().to(admin::update_user))
+                .route(web::delete().to(admin::delete_user)),
+        )
+        .service(
+            endpoint("/api/admin/users/{id}/revoke-tokens", "POST")
+                .route(web::post().to(admin::revoke_tokens)),
+        )
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
         .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))
@@ -90,14 +111,24 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 /// A path that answers another method with 405 and `Allow` (RFC 9110 §15.5.6).
 fn endpoint(path: &'static str, allow: &'static str) -> Resource {
-    web::resource(path).app_data(RoutePattern(path)).default_service(web::to(move || async move {
-        let error = ApiError::new(Code::MethodNotAllowed, format!("this path takes {allow}"));
-        let mut response = error.error_response();
-        response
-            .headers_mut()
-            .insert(actix_web::http::header::ALLOW, actix_web::http::header::HeaderValue::from_static(allow));
-        response
-    }))
+    web::resource(path).app_data(RoutePattern(path)).app_data(query()).default_service(web::to(
+        move || async move {
+            let error = ApiError::new(Code::MethodNotAllowed, format!("this path takes {allow}"));
+            let mut response = error.error_response();
+            response.headers_mut().insert(
+                actix_web::http::header::ALLOW,
+                actix_web::http::header::HeaderValue::from_static(allow),
+            );
+            response
+        },
+    ))
+}
+
+/// A query that cannot be read: all parameters are texts, so what is wrong can only be that one is there twice.
+fn query() -> QueryConfig {
+    QueryConfig::default().error_handler(|_, _| {
+        ApiError::new(Code::InvalidRequest, "a query parameter must not be there twice").into()
+    })
 }
 
 /// RFC 9110 §9.1: whatever answers GET answers HEAD.

@@ -1,0 +1,214 @@
+//! What administrators do to users, and the command line does in their place.
+//!
+//! There is always an administrator who can sign in: the last one is not disabled, demoted or deleted. Whoever could take one
+//! away locks all administrators first, in the order of ids, and then the user's own row: two who demote each other at the
+//! same moment do so one after the other. The command line is the operator's, who can make another one, and is not held to it.
+
+use serde_json::json;
+
+use super::identities::is_still;
+use super::profile::{self, Change, ProfileChange};
+use super::{ATTEMPTS, AccountError, crossed, revocation};
+use crate::db::{Db, DbConn, DbError, events, identities, sessions, user_search, users};
+use crate::event::{Actor, EventKind, Origin};
+use crate::user::{Identity, User, UserId};
+
+/// A user with the ways in, as administrators see one.
+#[derive(Debug)]
+pub struct Account {
+    /// The user.
+    pub user: User,
+    /// The ways in, oldest first.
+    pub identities: Vec<Identity>,
+}
+
+/// A change of a user. `None` leaves a member as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserChange {
+    /// Keep the user out, or let the user in again.
+    pub disabled: Option<bool>,
+    /// Make the user an administrator, or no longer one.
+    pub admin: Option<bool>,
+    /// As [`ProfileChange::name`].
+    pub name: Change<String>,
+}
+
+impl UserChange {
+    fn could_take_an_administrator(&self) -> bool {
+        self.disabled == Some(true) || self.admin == Some(false)
+    }
+}
+
+/// Changes a user, inside a transaction. What is already so is left alone and makes no event.
+///
+/// # Errors
+/// [`AccountError::UnknownUser`], [`AccountError::LastAdministrator`]; [`DbError::Conflict`] when it has to be tried again.
+pub fn change(
+    conn: &mut DbConn,
+    id: UserId,
+    change: UserChange,
+    origin: &Origin,
+) -> Result<Result<User, AccountError>, DbError> {
+    let mut user = match lock(conn, id, change.could_take_an_administrator(), origin)? {
+        Ok(user) => user,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    if let Some(disabled) = change.disabled.filter(|disabled| *disabled != user.disabled) {
+        users::set_disabled(conn, id, disabled, origin.at)?;
+        if disabled {
+            sessions::delete_all_of(conn, id)?;
+        }
+        let kind = if disabled { EventKind::UserDisabled } else { EventKind::UserEnabled };
+        events::insert(conn, &origin.event(kind, id, json!({})))?;
+        user.disabled = disabled;
+    }
+    if let Some(admin) = change.admin.filter(|admin| *admin != user.admin) {
+        users::set_admin(conn, id, admin, origin.at)?;
+        let kind = if admin { EventKind::UserPromoted } else { EventKind::UserDemoted };
+        events::insert(conn, &origin.event(kind, id, json!({})))?;
+        user.admin = admin;
+    }
+    profile::write(
+        conn,
+        &mut user,
+        ProfileChange { name: change.name, avatar_url: Change::Keep },
+        origin.at,
+    )?;
+    Ok(Ok(user))
+}
+
+/// Ends every access token and every session of a user, inside a transaction.
+///
+/// # Errors
+/// [`AccountError::UnknownUser`].
+pub fn revoke_tokens(
+    conn: &mut DbConn,
+    id: UserId,
+    origin: &Origin,
+) -> Result<Result<(), AccountError>, DbError> {
+    Ok(match revocation::revoke_tokens(conn, id, origin)? {
+        Err(AccountError::NoSuchUser) => Err(AccountError::UnknownUser),
+        result => result,
+    })
+}
+
+/// Deletes a user with all identities and sessions, inside a transaction. The audit trail keeps the id.
+///
+/// # Errors
+/// As [`change`].
+pub fn delete(conn: &mut DbConn, id: UserId, origin: &Origin) -> Result<Result<(), AccountError>, DbError> {
+    match lock(conn, id, true, origin)? {
+        Ok(user) => Ok(Ok(remove(conn, &user, origin)?)),
+        Err(refused) => Ok(Err(refused)),
+    }
+}
+
+/// `DELETE /api/me`.
+///
+/// # Errors
+/// [`AccountError::LastAdministrator`], [`AccountError::NoSuchUser`] when the caller was deleted, disabled or revoked
+/// meanwhile; the database's.
+pub async fn delete_own(db: &Db, caller: &User, origin: &Origin) -> Result<(), AccountError> {
+    let (caller, origin) = (caller.clone(), origin.by(caller.id));
+    write(db, move |conn| match lock(conn, caller.id, true, &origin)? {
+        Ok(user) if is_still(&user, &caller) => Ok(Ok(remove(conn, &user, &origin)?)),
+        Ok(_) | Err(AccountError::UnknownUser) => Ok(Err(AccountError::NoSuchUser)),
+        Err(refused) => Ok(Err(refused)),
+    })
+    .await
+}
+
+fn remove(conn: &mut DbConn, user: &User, origin: &Origin) -> Result<(), DbError> {
+    users::delete(conn, user.id)?;
+    events::insert(conn, &origin.event(EventKind::UserDeleted, user.id, json!({})))
+}
+
+/// Locks a user for a change; before that all administrators, when the change takes one away.
+fn lock(
+    conn: &mut DbConn,
+    id: UserId,
+    takes_an_administrator: bool,
+    origin: &Origin,
+) -> Result<Result<User, AccountError>, DbError> {
+    let ruled = takes_an_administrator && origin.actor != Actor::CommandLine;
+    let administrators = match ruled && users::find(conn, id)?.is_some_and(|user| counts(&user)) {
+        true => Some(users::lock_administrators(conn)?),
+        false => None,
+    };
+    let Some(locked) = users::lock(conn, id)? else { return Ok(Err(AccountError::UnknownUser)) };
+    if ruled && counts(&locked.user) {
+        match administrators {
+            // Promoted since we looked. To lock the administrators now would be against the order.
+            None => return Err(DbError::Conflict),
+            Some(all) if all.iter().all(|one| *one == id) => {
+                return Ok(Err(AccountError::LastAdministrator));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(Ok(locked.user))
+}
+
+/// An administrator who can sign in.
+fn counts(user: &User) -> bool {
+    user.admin && !user.disabled
+}
+
+/// [`Db::write`], again when the change met another one.
+///
+/// # Errors
+/// The change's, or the database's.
+pub async fn write<T, F>(db: &Db, change: F) -> Result<T, AccountError>
+where
+    F: Fn(&mut DbConn) -> Result<Result<T, AccountError>, DbError> + Clone + Send + 'static,
+    T: Send + 'static,
+{
+    for _ in 0..ATTEMPTS {
+        match db.write(change.clone()).await {
+            Err(DbError::Conflict) => {}
+            result => return result?,
+        }
+    }
+    Err(crossed())
+}
+
+/// Users in order of creation, at most `limit`, after `after`: all, or those that [`user_search::search`] finds.
+///
+/// # Errors
+/// [`DbError`].
+pub fn list(
+    conn: &mut DbConn,
+    text: &str,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<Account>, DbError> {
+    let found = if text.is_empty() {
+        users::list(conn, after, limit)?
+    } else {
+        user_search::search(conn, text, after, limit)?
+    };
+    let mut ways_in = identities::list_of_all(conn, found.iter().map(|user| user.id))?;
+    let with_ways_in = |user: User| {
+        let identities = ways_in.remove(&user.id).unwrap_or_default();
+        Account { user, identities }
+    };
+    Ok(found.into_iter().map(with_ways_in).collect())
+}
+
+/// One user.
+///
+/// # Errors
+/// [`AccountError::UnknownUser`].
+pub fn show(conn: &mut DbConn, id: UserId) -> Result<Result<Account, AccountError>, DbError> {
+    let Some(user) = users::find(conn, id)? else { return Ok(Err(AccountError::UnknownUser)) };
+    Ok(Ok(with_identities(conn, user)?))
+}
+
+/// A user with the ways in.
+///
+/// # Errors
+/// [`DbError`].
+pub fn with_identities(conn: &mut DbConn, user: User) -> Result<Account, DbError> {
+    let identities = identities::list(conn, user.id)?;
+    Ok(Account { user, identities })
+}

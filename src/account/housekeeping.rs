@@ -1,0 +1,85 @@
+//! Throwing away what has had its time: events past `events.retention`, and sessions that nobody can refresh any more.
+
+use std::time::Duration;
+
+use super::ago;
+use crate::clock::{SharedClock, Timestamp};
+use crate::db::{Db, DbConn, DbError, events, sessions};
+use crate::settings::Settings;
+
+/// Rows of one transaction: whoever else wants to write waits for milliseconds, not for the whole of it.
+const BATCH: usize = 1000;
+/// A process that is started again and again should do its work first.
+const FIRST_PAUSE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_hours(1);
+
+/// What a sweep has removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Rows of `events`.
+    pub events: usize,
+    /// Rows of `sessions`.
+    pub sessions: usize,
+}
+
+/// Removes what is too old at `now`. Several replicas may do so at the same moment.
+///
+/// # Errors
+/// The database's; what was removed until then stays removed.
+pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept, DbError> {
+    let refresh = settings.refresh;
+    let kept_since = ago(now, settings.events.retention);
+    // A session past `absolute_ttl` was begun before it, and may be used until then; unused for so long it is over anyway.
+    let used_since = ago(now, refresh.idle_ttl.min(refresh.absolute_ttl));
+    Ok(Swept {
+        events: in_batches(db, move |conn, limit| events::delete_before(conn, kept_since, limit)).await?,
+        sessions: in_batches(db, move |conn, limit| sessions::delete_unused_since(conn, used_since, limit))
+            .await?,
+    })
+}
+
+async fn in_batches(
+    db: &Db,
+    delete: impl Fn(&mut DbConn, i64) -> Result<usize, DbError> + Copy + Send + 'static,
+) -> Result<usize, DbError> {
+    let mut removed = 0;
+    loop {
+        let batch = db.write(move |conn| delete(conn, BATCH as i64)).await?;
+        removed += batch;
+        if batch < BATCH {
+            return Ok(removed);
+        }
+    }
+}
+
+/// The task that sweeps, a minute after the start and then every hour. It ends when this is dropped.
+pub(crate) struct Housekeeping {
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Housekeeping {
+    /// Starts the task. Needs a Tokio runtime.
+    pub(crate) fn start(db: &Db, settings: &Settings, clock: &SharedClock) -> Self {
+        let (db, settings, clock) = (db.clone(), settings.clone(), clock.clone());
+        let task = async move {
+            tokio::time::sleep(FIRST_PAUSE).await;
+            loop {
+                match sweep(&db, &settings, clock.now()).await {
+                    Ok(Swept { events: 0, sessions: 0 }) => {}
+                    Ok(Swept { events, sessions }) => {
+                        log::info!("removed what has had its time: {events} events, {sessions} sessions");
+                    }
+                    Err(error) => log::warn!("what has had its time could not be removed: {error}"),
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        Self { task: tokio::spawn(task) }
+    }
+}
+
+impl Drop for Housekeeping {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

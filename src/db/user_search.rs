@@ -1,0 +1,150 @@
+//! Finding users by how their e-mail or their name begins, or by a provider's id, in the order of ids.
+//!
+//! In byte order a prefix is a range, which an index serves, but in its own order: no index serves a range in the order of
+//! another column. So a search asks first whether it is narrow or broad:
+//!
+//! - At most [`FEW`] match: their ids are read from the index, all of them, and sorted here.
+//! - More match: users are read in the order of ids, from the cursor on, until the page is full, which is soon.
+//!
+//! Left to the planner, the same query reads and sorts a million rows for a broad prefix, or reads a million for a narrow one;
+//! which, depends on statistics that SQLite does not have. Both queries are SQL, because PostgreSQL plans those that Diesel
+//! keeps without knowing how broad the prefix is.
+
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Integer, Text};
+
+use super::connection::on_either;
+use super::schema::identities;
+use super::users::{find_all, parse_id};
+use super::{DbConn, DbError};
+use crate::user::{User, UserId};
+
+/// Ids read of a column to learn that it is not worth it: a few milliseconds. With a million users a prefix of more than
+/// these matches one in two hundred, so that a page of fifty is full after ten thousand users, if they are spread evenly.
+const FEW: usize = 5_000;
+
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+/// Users whose e-mail or name begins with `text` (ASCII letters compared without case), or who have an identity of exactly
+/// this provider id; in order of creation, at most `limit`, after `after`.
+///
+/// # Errors
+/// [`DbError`].
+pub fn search(
+    conn: &mut DbConn,
+    text: &str,
+    after: Option<UserId>,
+    limit: i64,
+) -> Result<Vec<User>, DbError> {
+    // In no row, and PostgreSQL does not take it as text.
+    if text.contains('\0') {
+        return Ok(Vec::new());
+    }
+    // Every id is greater than the empty text.
+    let after = after.map_or_else(String::new, |id| id.to_string());
+    let prefix = text.to_ascii_lowercase();
+    let mut ids = match all_of_few(conn, &prefix)? {
+        Some(ids) => ids,
+        None => walk(conn, &prefix, &after, limit)?,
+    };
+    ids.extend(with_provider_id(conn, text)?);
+    let page = ids.range(after.clone()..).filter(|id| **id != after);
+    let page = page.take(usize::try_from(limit).unwrap_or_default()).map(|id| parse_id(id));
+    let page = page.collect::<Result<Vec<_>, _>>()?;
+    let mut found = find_all(conn, &page)?;
+    Ok(page.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Everybody whose e-mail or name begins so, unless there are more than a few.
+fn all_of_few(conn: &mut DbConn, prefix: &str) -> Result<Option<BTreeSet<String>>, DbError> {
+    let mut ids = BTreeSet::new();
+    for column in ["email_lower", "name_lower"] {
+        let in_range = in_range(conn, column, prefix)?;
+        if in_range.len() > FEW {
+            return Ok(None);
+        }
+        ids.extend(in_range);
+    }
+    Ok(Some(ids))
+}
+
+fn in_range(conn: &mut DbConn, column: &str, prefix: &str) -> Result<Vec<String>, DbError> {
+    let end = after_all_beginning_with(prefix);
+    // Where nothing is beyond the prefix, the second condition says the first again.
+    let (comparison, bound) = end.as_deref().map_or((">=", prefix), |end| ("<", end));
+    let sql = format!(
+        "SELECT id FROM users WHERE {column} >= $1 AND {column} {comparison} $2 ORDER BY {column} LIMIT {}",
+        FEW + 1
+    );
+    let query = sql_query(sql).bind::<Text, _>(prefix).bind::<Text, _>(bound);
+    let rows: Vec<Id> = on_either!(conn, |conn| query.load(conn))?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// The first `limit` whose e-mail or name begins so, in the order of ids: written so that no other index serves it.
+fn walk(conn: &mut DbConn, prefix: &str, after: &str, limit: i64) -> Result<BTreeSet<String>, DbError> {
+    let characters = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
+    let query = sql_query(
+        "SELECT id FROM users WHERE id > $1 \
+         AND (substr(email_lower, 1, $2) = $3 OR substr(name_lower, 1, $2) = $3) ORDER BY id LIMIT $4",
+    );
+    let query = query
+        .bind::<Text, _>(after)
+        .bind::<Integer, _>(characters)
+        .bind::<Text, _>(prefix)
+        .bind::<BigInt, _>(limit);
+    let rows: Vec<Id> = on_either!(conn, |conn| query.load(conn))?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}
+
+/// One user of each provider at most.
+fn with_provider_id(conn: &mut DbConn, provider_id: &str) -> Result<Vec<String>, DbError> {
+    Ok(on_either!(conn, |conn| {
+        identities::table
+            .filter(identities::provider_id.eq(provider_id))
+            .select(identities::user_id)
+            .load(conn)
+    })?)
+}
+
+/// The least text that is greater than every text beginning with `prefix`, by code points, which is the order of UTF-8's
+/// bytes; `None` when there is none.
+fn after_all_beginning_with(prefix: &str) -> Option<String> {
+    let rest = prefix.trim_end_matches(char::MAX);
+    let last = rest.chars().next_back()?;
+    // A range of characters knows the gap of the surrogates.
+    let next = (last..=char::MAX).nth(1)?;
+    Some(format!("{}{next}", &rest[..rest.len() - last.len_utf8()]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after_all_beginning_with;
+
+    #[test]
+    fn the_end_of_a_prefix_is_right_at_every_edge_of_unicode() {
+        for (prefix, end) in [
+            ("a", Some("b")),
+            ("ann@", Some("annA")),
+            ("z\u{7f}", Some("z\u{80}")),
+            ("\u{7ff}", Some("\u{800}")),
+            ("\u{d7ff}", Some("\u{e000}")),
+            ("\u{ffff}", Some("\u{10000}")),
+            ("a\u{10ffff}\u{10ffff}", Some("b")),
+            ("\u{10ffff}", None),
+            ("", None),
+        ] {
+            assert_eq!(after_all_beginning_with(prefix).as_deref(), end, "{prefix:?}");
+            if let Some(end) = end {
+                assert!(*prefix < *end && *format!("{prefix}\u{10ffff}\u{10ffff}") < *end, "{prefix:?}");
+            }
+        }
+    }
+}

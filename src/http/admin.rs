@@ -1,0 +1,259 @@
+//! `/api/admin/users`: what administrators see of users, and do to them.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::AdminUser;
+use super::identities::IdentityView;
+use super::json_body::{not_null, read_json};
+use super::me::{Me, check_name};
+use super::origin::RequestOrigin;
+use super::paging::{Page, PageQuery, Wanted};
+use crate::account::AccountError;
+use crate::account::administration::{self, Account, UserChange};
+use crate::account::profile::Change;
+use crate::error::{ApiError, Code, Problem};
+use crate::state::AppState;
+use crate::user::UserId;
+
+const MAX_SEARCH_CHARACTERS: usize = 200;
+
+/// A user as administrators see one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserView {
+    #[serde(flatten)]
+    me: Me,
+    /// May not sign in, and is refused with every token already out.
+    disabled: bool,
+    /// The ways in, oldest first.
+    identities: Vec<IdentityView>,
+}
+
+impl From<Account> for UserView {
+    fn from(Account { user, identities }: Account) -> Self {
+        let disabled = user.disabled;
+        let identities = identities.into_iter().map(IdentityView::from).collect();
+        Self { me: Me::from(user), disabled, identities }
+    }
+}
+
+/// Whom to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SearchQuery {
+    /// How the e-mail or the name begins (ASCII letters compared without case), or a provider's id of a person, exactly. All
+    /// users when it is empty or absent.
+    #[param(max_length = 200, example = "alice@")]
+    q: Option<String>,
+    #[serde(flatten)]
+    #[param(ignore)]
+    page: PageQuery,
+}
+
+impl SearchQuery {
+    fn checked(&self) -> Result<String, ApiError> {
+        let text = self.q.clone().unwrap_or_default();
+        if text.chars().count() > MAX_SEARCH_CHARACTERS {
+            let detail = format!("q must have at most {MAX_SEARCH_CHARACTERS} characters");
+            return Err(ApiError::new(Code::InvalidRequest, detail));
+        }
+        Ok(text)
+    }
+}
+
+/// Users, in order of creation
+#[utoipa::path(
+    get,
+    path = "/api/admin/users",
+    operation_id = "list_users",
+    tag = "administration",
+    security(("bearer" = [])),
+    params(SearchQuery, PageQuery),
+    responses(
+        (status = 200, description = "The users", body = Page<UserView>),
+        (status = 400, description = "`invalid_request`: `q`, `limit` or `after`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn list_users(
+    _admin: AdminUser,
+    state: Data<AppState>,
+    query: Query<SearchQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let keys = &state.cursor_keys;
+    let text = query.checked()?;
+    let wanted = Wanted::read("users", &query.page, keys)?;
+    let (after, rows) = (wanted.after.map(UserId::from), wanted.rows());
+    let found = state.db.run(move |conn| administration::list(conn, &text, after, rows)).await?;
+    let page: Page<UserView> = wanted.page(found, |account| account.user.id.into(), keys);
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
+}
+
+/// One user
+#[utoipa::path(
+    get,
+    path = "/api/admin/users/{id}",
+    operation_id = "show_user",
+    tag = "administration",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "`id` of the user")),
+    responses(
+        (status = 200, description = "The user", body = UserView),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn show_user(
+    _admin: AdminUser,
+    state: Data<AppState>,
+    id: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = user_id(&id)?;
+    let account = state.db.run(move |conn| administration::show(conn, id)).await??;
+    Ok(answer(account))
+}
+
+/// A change of a user. A member left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserBody {
+    /// True ends every token and every session at once, and the user cannot sign in; false revives none of them.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    disabled: Option<bool>,
+    /// Make the user an administrator, or no longer one.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Option<bool>, nullable = false)]
+    admin: Option<bool>,
+    /// Display name, 1 to 200 characters; `null` hands it back to the provider at the next login.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Alice")]
+    name: Change<String>,
+}
+
+impl UserBody {
+    fn checked(self) -> Result<UserChange, ApiError> {
+        check_name(&self.name)?;
+        Ok(UserChange { disabled: self.disabled, admin: self.admin, name: self.name })
+    }
+}
+
+/// Disable or enable a user, make one an administrator or no longer one, change a name
+///
+/// What is already so is left alone and makes no event.
+#[utoipa::path(
+    patch,
+    path = "/api/admin/users/{id}",
+    operation_id = "update_user",
+    tag = "administration",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "`id` of the user")),
+    request_body(content = UserBody),
+    responses(
+        (status = 200, description = "The user as it is now", body = UserView),
+        (status = 400, description = "`invalid_request`: an unknown member, or a value that is not allowed", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn update_user(
+    AdminUser(admin): AdminUser,
+    state: Data<AppState>,
+    id: Path<String>,
+    RequestOrigin(origin): RequestOrigin,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let id = user_id(&id)?;
+    let change = read_json::<UserBody>(&request, body).await?.checked()?;
+    let origin = origin.by(admin.id);
+    let account = administration::write(&state.db, move |conn| {
+        match administration::change(conn, id, change.clone(), &origin)? {
+            Ok(user) => Ok(Ok(administration::with_identities(conn, user)?)),
+            Err(refused) => Ok(Err(refused)),
+        }
+    });
+    Ok(answer(account.await?))
+}
+
+/// Delete a user with all identities and sessions
+///
+/// The same identity then signs in as a new user. The audit trail keeps the id.
+#[utoipa::path(
+    delete,
+    path = "/api/admin/users/{id}",
+    operation_id = "delete_user",
+    tag = "administration",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "`id` of the user")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn delete_user(
+    AdminUser(admin): AdminUser,
+    state: Data<AppState>,
+    id: Path<String>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<HttpResponse, ApiError> {
+    let id = user_id(&id)?;
+    let origin = origin.by(admin.id);
+    administration::write(&state.db, move |conn| administration::delete(conn, id, &origin)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// End every token and every session of a user
+///
+/// The user can sign in again.
+#[utoipa::path(
+    post,
+    path = "/api/admin/users/{id}/revoke-tokens",
+    operation_id = "revoke_tokens",
+    tag = "administration",
+    security(("bearer" = [])),
+    params(("id" = String, Path, description = "`id` of the user")),
+    responses(
+        (status = 204, description = "Nothing issued before is good any more"),
+        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn revoke_tokens(
+    AdminUser(admin): AdminUser,
+    state: Data<AppState>,
+    id: Path<String>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<HttpResponse, ApiError> {
+    let id = user_id(&id)?;
+    let origin = origin.by(admin.id);
+    administration::write(&state.db, move |conn| administration::revoke_tokens(conn, id, &origin)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The id in a path. One that cannot be one is nobody's.
+fn user_id(text: &str) -> Result<UserId, AccountError> {
+    text.parse().map_err(|_| AccountError::UnknownUser)
+}
+
+fn answer(account: Account) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(UserView::from(account))
+}
