@@ -103,9 +103,21 @@ async fn what_a_stranger_makes_up_does_not_make_a_label() {
 }
 
 /// Each path with the methods it takes.
-const PATHS: [(&str, &str); 8] = [
+const PATHS: [(&str, &str); 20] = [
     ("/auth/google", "POST"),
-    ("/api/me", "GET, HEAD"),
+    ("/auth/password", "POST"),
+    ("/auth/refresh", "POST"),
+    ("/auth/logout", "POST"),
+    ("/auth/logout-all", "POST"),
+    ("/api/me", "GET, HEAD, PATCH, DELETE"),
+    ("/api/me/identities", "GET, HEAD"),
+    ("/api/me/identities/google", "POST, DELETE"),
+    ("/api/me/password", "PUT, DELETE"),
+    ("/api/me/sessions", "GET, HEAD"),
+    ("/api/me/sessions/x", "DELETE"),
+    ("/api/admin/users", "GET, HEAD"),
+    ("/api/admin/users/x", "GET, HEAD, PATCH, DELETE"),
+    ("/api/admin/users/x/revoke-tokens", "POST"),
     ("/healthz", "GET, HEAD"),
     ("/readyz", "GET, HEAD"),
     ("/metrics", "GET, HEAD"),

@@ -176,7 +176,7 @@ impl Tour {
         let id_token = mock.google().id_token(json!({}));
         let jwt = self.exchange("google", json!({ "id_token": id_token, "nonce": "x" })).await;
         assert_eq!(jwt, "", "a nonce was sent and none is in the token");
-        let jwt = self.exchange("google", json!({ "id_token": id_token })).await;
+        self.exchange("google", json!({ "id_token": id_token })).await;
         self.exchange("google", json!({ "access_token": mock.google().access_token(Person::named("bob")) }))
             .await;
         self.exchange("github", json!({ "access_token": mock.github().access_token(GithubUser::default()) }))
