@@ -130,7 +130,8 @@ expect 200 'she signs in again'
 jwt=$(text access_token)
 
 echo "An administrator (admin.emails):"
-call POST /auth/google "$(google 1815 ada)"
+# As the demo knows her.
+call POST /auth/google "$(google 118297636060252690398 ada)"
 expect 200 'Ada signs in'
 ada=$(text access_token) ada_id=$(text id)
 call GET "/api/admin/users?q=$name" '' "$ada"
