@@ -364,7 +364,6 @@ async fn a_provider_that_is_not_configured_does_not_exist() {
         ("acme", "client_ids"),
         ("nobody", "providers.<name>"),
         ("Google", "providers.<name>"),
-        ("password", "providers.<name>"),
         ("%00", "providers.<name>"),
         ("google%20", "providers.<name>"),
     ] {

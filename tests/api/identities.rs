@@ -231,7 +231,7 @@ on_both_databases! {
 
         let next = app.get_as(&format!("{PATH}?limit=1"), &alice.jwt).await.json["next"].clone();
         let next = next.as_str().expect("a cursor");
-        let forged = format!("{}A", &next[..next.len() - 1]);
+        let forged = format!("{}{}", if next.starts_with('A') { 'B' } else { 'A' }, &next[1..]);
         for query in [
             "limit=0", "limit=201", "limit=-1", "limit=+1", "limit=x", "limit=", "limit=1&limit=2", "after=x", "after=",
             &format!("after={forged}"), &format!("after={}", Uuid::now_v7()),
