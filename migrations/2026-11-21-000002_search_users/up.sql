@@ -6,8 +6,9 @@ ALTER TABLE users ADD COLUMN email_lower TEXT COLLATE "binary";
 ALTER TABLE users ADD COLUMN name_lower TEXT COLLATE "binary";
 UPDATE users SET email_lower = email_unordered, name_lower = lower(name COLLATE "binary");
 ALTER TABLE users DROP COLUMN email_unordered;
-CREATE INDEX users_email_lower ON users (email_lower);
-CREATE INDEX users_name_lower ON users (name_lower);
+-- With the id, which is what a search wants of them: the table is not looked at.
+CREATE INDEX users_email_lower ON users (email_lower, id);
+CREATE INDEX users_name_lower ON users (name_lower, id);
 CREATE INDEX identities_provider_id ON identities (provider_id);
 
 -- A name or a picture the user chose: the provider's does not replace it.

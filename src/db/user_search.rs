@@ -1,14 +1,15 @@
 //! Finding users by how their e-mail or their name begins, or by a provider's id, in the order of ids.
 //!
 //! In byte order a prefix is a range, which an index serves, but in its own order: no index serves a range in the order of
-//! another column. So a search asks first whether it is narrow or broad:
+//! another column. So a search counts first, on the index alone and not far, whether it is narrow or broad:
 //!
-//! - At most [`FEW`] match: their ids are read from the index, all of them, and sorted here.
-//! - More match: users are read in the order of ids, from the cursor on, until the page is full, which is soon.
+//! - At most [`FEW`] match: their ids are read from the index, all of them, and sorted.
+//! - More match: users are read in the order of ids, from the cursor on, until the page is full, which is soon, unless all who
+//!   match came long after the cursor: then those in between are read, too.
 //!
-//! Left to the planner, the same query reads and sorts a million rows for a broad prefix, or reads a million for a narrow one;
-//! which, depends on statistics that SQLite does not have. Both queries are SQL, because PostgreSQL plans those that Diesel
-//! keeps without knowing how broad the prefix is.
+//! Left to the planner, one query reads and sorts a million rows for a broad prefix, or reads a million for a narrow one; which,
+//! depends on statistics that SQLite does not have. They are SQL, because PostgreSQL plans those that Diesel keeps without
+//! knowing how broad the prefix is.
 
 use std::collections::BTreeSet;
 
@@ -22,14 +23,20 @@ use super::users::{find_all, parse_id};
 use super::{DbConn, DbError};
 use crate::user::{User, UserId};
 
-/// Ids read of a column to learn that it is not worth it: a few milliseconds. With a million users a prefix of more than
-/// these matches one in two hundred, so that a page of fifty is full after ten thousand users, if they are spread evenly.
-const FEW: usize = 5_000;
+/// As many can be counted and sorted in a few milliseconds. Of a million users it is one in fifty: a page of fifty is full
+/// after 2 500 users, when they are spread evenly.
+const FEW: i64 = 20_000;
 
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = Text)]
     id: String,
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
 }
 
 /// Users whose e-mail or name begins with `text` (ASCII letters compared without case), or who have an identity of exactly
@@ -49,11 +56,15 @@ pub fn search(
     }
     // Every id is greater than the empty text.
     let after = after.map_or_else(String::new, |id| id.to_string());
-    let prefix = text.to_ascii_lowercase();
-    let mut ids = match all_of_few(conn, &prefix)? {
-        Some(ids) => ids,
-        None => walk(conn, &prefix, &after, limit)?,
-    };
+    let prefix = Prefix::of(text);
+    let mut ids = BTreeSet::new();
+    if prefix.is_narrow(conn)? {
+        for column in COLUMNS {
+            ids.extend(prefix.few(conn, column, &after, limit)?);
+        }
+    } else {
+        ids.extend(prefix.walk(conn, &after, limit)?);
+    }
     ids.extend(with_provider_id(conn, text)?);
     let page = ids.range(after.clone()..).filter(|id| **id != after);
     let page = page.take(usize::try_from(limit).unwrap_or_default()).map(|id| parse_id(id));
@@ -62,46 +73,75 @@ pub fn search(
     Ok(page.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-/// Everybody whose e-mail or name begins so, unless there are more than a few.
-fn all_of_few(conn: &mut DbConn, prefix: &str) -> Result<Option<BTreeSet<String>>, DbError> {
-    let mut ids = BTreeSet::new();
-    for column in ["email_lower", "name_lower"] {
-        let in_range = in_range(conn, column, prefix)?;
-        if in_range.len() > FEW {
-            return Ok(None);
-        }
-        ids.extend(in_range);
+const COLUMNS: [&str; 2] = ["email_lower", "name_lower"];
+
+/// What an e-mail or a name begins with, as the range that it is.
+struct Prefix {
+    text: String,
+    end: Option<String>,
+}
+
+impl Prefix {
+    fn of(text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        let end = after_all_beginning_with(&text);
+        Self { text, end }
     }
-    Ok(Some(ids))
-}
 
-fn in_range(conn: &mut DbConn, column: &str, prefix: &str) -> Result<Vec<String>, DbError> {
-    let end = after_all_beginning_with(prefix);
-    // Where nothing is beyond the prefix, the second condition says the first again.
-    let (comparison, bound) = end.as_deref().map_or((">=", prefix), |end| ("<", end));
-    let sql = format!(
-        "SELECT id FROM users WHERE {column} >= $1 AND {column} {comparison} $2 ORDER BY {column} LIMIT {}",
-        FEW + 1
-    );
-    let query = sql_query(sql).bind::<Text, _>(prefix).bind::<Text, _>(bound);
-    let rows: Vec<Id> = on_either!(conn, |conn| query.load(conn))?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
-}
+    /// What in the index `column` is within the range of `$1` and `$2`, not more than [`FEW`] and one.
+    fn within(&self, column: &str) -> String {
+        // Where nothing is beyond the prefix, the second condition says the first again.
+        let comparison = if self.end.is_some() { "<" } else { ">=" };
+        format!(
+            "(SELECT id FROM users WHERE {column} >= $1 AND {column} {comparison} $2 ORDER BY {column} LIMIT {}) AS within",
+            FEW + 1
+        )
+    }
 
-/// The first `limit` whose e-mail or name begins so, in the order of ids: written so that no other index serves it.
-fn walk(conn: &mut DbConn, prefix: &str, after: &str, limit: i64) -> Result<BTreeSet<String>, DbError> {
-    let characters = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
-    let query = sql_query(
-        "SELECT id FROM users WHERE id > $1 \
-         AND (substr(email_lower, 1, $2) = $3 OR substr(name_lower, 1, $2) = $3) ORDER BY id LIMIT $4",
-    );
-    let query = query
+    fn end(&self) -> &str {
+        self.end.as_ref().unwrap_or(&self.text)
+    }
+
+    fn is_narrow(&self, conn: &mut DbConn) -> Result<bool, DbError> {
+        for column in COLUMNS {
+            let query = sql_query(format!("SELECT count(*) AS number FROM {}", self.within(column)))
+                .bind::<Text, _>(&self.text)
+                .bind::<Text, _>(self.end());
+            let count: Count = on_either!(conn, |conn| query.get_result(conn))?;
+            if count.number > FEW {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The first `limit` after `after` whose `column` begins so, of few.
+    fn few(&self, conn: &mut DbConn, column: &str, after: &str, limit: i64) -> Result<Vec<String>, DbError> {
+        let within = self.within(column);
+        let query = sql_query(format!("SELECT id FROM {within} WHERE id > $3 ORDER BY id LIMIT $4"))
+            .bind::<Text, _>(&self.text)
+            .bind::<Text, _>(self.end())
+            .bind::<Text, _>(after)
+            .bind::<BigInt, _>(limit);
+        let rows: Vec<Id> = on_either!(conn, |conn| query.load(conn))?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
+
+    /// The first `limit` after `after` whose e-mail or name begins so, of many: written so that no index but that of ids
+    /// serves it.
+    fn walk(&self, conn: &mut DbConn, after: &str, limit: i64) -> Result<Vec<String>, DbError> {
+        let characters = i32::try_from(self.text.chars().count()).unwrap_or(i32::MAX);
+        let query = sql_query(
+            "SELECT id FROM users WHERE id > $1 \
+             AND (substr(email_lower, 1, $2) = $3 OR substr(name_lower, 1, $2) = $3) ORDER BY id LIMIT $4",
+        )
         .bind::<Text, _>(after)
         .bind::<Integer, _>(characters)
-        .bind::<Text, _>(prefix)
+        .bind::<Text, _>(&self.text)
         .bind::<BigInt, _>(limit);
-    let rows: Vec<Id> = on_either!(conn, |conn| query.load(conn))?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+        let rows: Vec<Id> = on_either!(conn, |conn| query.load(conn))?;
+        Ok(rows.into_iter().map(|row| row.id).collect())
+    }
 }
 
 /// One user of each provider at most.

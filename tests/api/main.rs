@@ -13,12 +13,14 @@ mod postgres;
 mod support;
 
 mod accounts;
+mod administration;
 mod bearer;
 mod command_line;
 mod database_outage;
 mod demo;
 mod docs;
 mod embedded;
+mod events;
 mod exchange;
 mod exchange_github;
 mod exchange_google;

@@ -11,6 +11,8 @@ mod postgres;
 mod connections;
 mod loader;
 mod migrations;
+mod retention;
+mod search;
 mod tables;
 mod writer;
 

@@ -1,5 +1,6 @@
 //! The real service on a real port, a database of its own, the mock providers beside it, and a clock that can be set.
 
+mod administrators;
 pub mod app;
 pub mod process;
 

@@ -1,0 +1,268 @@
+//! The audit trail: what writes to it, in one transaction with what it tells of, and `GET /api/admin/events`.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokenbooth::clock::Clock;
+use tokenbooth::mock::{GithubUser, Person};
+
+use crate::databases::TestDatabase;
+use crate::support::{Answer, SignedIn, TestApp};
+
+/// `kind`, `actor_id` and `user_id` of an event.
+fn who(event: &Value) -> (&str, Option<&str>, Option<&str>) {
+    let text = |name: &str| event[name].as_str();
+    (text("kind").expect("a kind"), text("actor_id"), text("user_id"))
+}
+
+/// A sign-in whose token is made at the time that the service takes for now.
+async fn sign_in_now(app: &TestApp, person: &Person) -> SignedIn {
+    app.exchange_id_token(&token_of_now(app, person)).await.assert_signed_in()
+}
+
+fn token_of_now(app: &TestApp, person: &Person) -> String {
+    let mut claims = app.mock.google().claims(json!({ "iat": app.clock.now().0 }));
+    for (name, value) in person.claims().as_object().expect("an object") {
+        claims[name] = value.clone();
+    }
+    app.mock.google().sign_claims(&claims)
+}
+
+/// Everything there is, newest first.
+async fn all(app: &TestApp, jwt: &str) -> Vec<Value> {
+    app.all_pages("/api/admin/events", 200, jwt).await
+}
+
+on_both_databases! {
+    async fn an_event_says_what_happened_to_whom_by_whom_from_where_and_in_which_request(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in(Person::named("bob")).await;
+        let request = app
+            .http
+            .patch(format!("{}/api/admin/users/{}", app.base, bob.user_id))
+            .bearer_auth(&ada.jwt)
+            .header("x-request-id", "my-request.1")
+            .json(&json!({ "disabled": true }));
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+        let events = app.events("user.disabled", &ada.jwt).await;
+        assert_eq!(events.len(), 1);
+        let names: BTreeSet<&str> = events[0].as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(names, BTreeSet::from(["id", "at", "kind", "actor_id", "user_id", "ip", "request_id", "detail"]));
+        assert_eq!(who(&events[0]), ("user.disabled", Some(ada.user_id.as_str()), Some(bob.user_id.as_str())));
+        assert_eq!((&events[0]["ip"], &events[0]["request_id"]), (&json!("127.0.0.1"), &json!("my-request.1")));
+        assert!(events[0]["detail"].is_object());
+        let at = events[0]["at"].as_str().expect("a time");
+        assert!(at.len() == 20 && at.ends_with('Z'), "{at}");
+
+        // Without an id of its own a request has ours, the one in the answer.
+        let answer = app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": false })).await;
+        let events = app.events("user.enabled", &ada.jwt).await;
+        assert_eq!(events[0]["request_id"], answer.header("x-request-id"));
+    }
+
+    async fn the_trail_is_newest_first_filtered_and_paged(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in(Person::named("bob")).await;
+        for round in 0..6 {
+            app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": round % 2 == 0, "admin": round % 2 == 0 })).await;
+        }
+        let everything = all(&app, &ada.jwt).await;
+        let kinds: Vec<&str> = everything.iter().map(|event| who(event).0).collect();
+        let mut expected = vec!["user.demoted", "user.enabled", "user.promoted", "user.disabled"].repeat(3);
+        expected.extend(["sign_in.first", "user.promoted", "sign_in.first"]);
+        assert_eq!(kinds, expected);
+        assert!(everything.is_sorted_by(|newer, older| newer["id"].as_str() > older["id"].as_str()));
+
+        for (query, expected) in [
+            (format!("user_id={}", bob.user_id), 13),
+            (format!("user_id={}", bob.user_id.to_uppercase()), 13),
+            ("kind=user.promoted".to_owned(), 4),
+            (format!("kind=user.promoted&user_id={}", ada.user_id), 1),
+            (format!("kind=user.deleted&user_id={}", ada.user_id), 0),
+            ("user_id=0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10".to_owned(), 0),
+        ] {
+            for limit in [1, 2, 5, 200] {
+                let found = app.all_pages(&format!("/api/admin/events?{query}"), limit, &ada.jwt).await;
+                assert_eq!(found.len(), expected, "{query}");
+                let in_order: Vec<&Value> = everything.iter().filter(|event| found.contains(event)).collect();
+                assert_eq!(found.iter().collect::<Vec<_>>(), in_order);
+            }
+        }
+        // What happens meanwhile is newer than every page to come.
+        let first = app.get_as("/api/admin/events?limit=5", &ada.jwt).await;
+        app.sign_in(Person::named("carol")).await;
+        let next = first.json["next"].as_str().expect("a next page");
+        let second = app.get_as(&format!("/api/admin/events?limit=5&after={next}"), &ada.jwt).await;
+        assert_eq!(second.json["items"], json!(everything[5..10]));
+
+        for (query, named) in [("kind=user", "kind"), ("kind=", "kind"), ("kind=User.Disabled", "kind"), ("user_id=x", "user_id"), ("user_id=", "user_id")] {
+            let refused = app.get_as(&format!("/api/admin/events?{query}"), &ada.jwt).await;
+            assert!(refused.assert_problem(400, "invalid_request").starts_with(named));
+        }
+        for query in ["kind=user.disabled&kind=user.disabled", "limit=1&limit=1"] {
+            app.get_as(&format!("/api/admin/events?{query}"), &ada.jwt).await.assert_problem(400, "invalid_request");
+        }
+    }
+
+    async fn signing_in_is_told_at_first_and_then_hourly(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = Person::named("bob");
+        let id = sign_in_now(&app, &bob).await.user_id;
+        for _ in 0..3 {
+            sign_in_now(&app, &bob).await;
+        }
+        let of_bob = async || {
+            let events = app.all_pages(&format!("/api/admin/events?user_id={id}"), 200, &ada.jwt).await;
+            events.iter().map(|event| {
+                assert_eq!(event["actor_id"], json!(id));
+                assert_eq!(event["detail"], json!({ "method": "google" }));
+                who(event).0.to_owned()
+            }).collect::<Vec<_>>()
+        };
+        assert_eq!(of_bob().await, ["sign_in.first"]);
+        app.clock.advance(1700);
+        sign_in_now(&app, &bob).await;
+        assert_eq!(of_bob().await.len(), 1);
+        app.clock.advance(1901);
+        let ada = sign_in_now(&app, &Person::named("ada")).await;
+        for _ in 0..3 {
+            sign_in_now(&app, &bob).await;
+        }
+        let of_bob = app.all_pages(&format!("/api/admin/events?user_id={id}"), 200, &ada.jwt).await;
+        assert_eq!(of_bob.iter().map(|event| who(event).0).collect::<Vec<_>>(), ["sign_in.succeeded", "sign_in.first"]);
+    }
+
+    async fn a_refused_sign_in_is_told_with_its_code_and_without_a_user_unless_one_was_proved(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in(Person::named("bob")).await;
+        app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": true })).await;
+        let token = app.mock.google().id_token(Person::named("bob").claims());
+        app.exchange_id_token(&token).await.assert_problem(403, "user_disabled");
+        let foreign = app.mock.google().id_token(json!({ "aud": "somebody-elses-app", "sub": Person::named("bob").sub }));
+        app.exchange_id_token(&foreign).await.assert_problem(401, "audience_mismatch");
+        app.exchange_id_token("nonsense").await.assert_problem(401, "invalid_token");
+        let events = app.events("sign_in.refused", &ada.jwt).await;
+        let told: Vec<_> = events.iter().map(|event| (event["detail"]["code"].as_str().expect("a code"), &event["user_id"], &event["actor_id"])).collect();
+        assert_eq!(told, [
+            ("invalid_token", &Value::Null, &Value::Null),
+            ("audience_mismatch", &Value::Null, &Value::Null),
+            ("user_disabled", &json!(bob.user_id), &Value::Null),
+        ]);
+        for event in &events {
+            assert_eq!(event["detail"]["method"], "google");
+            assert_eq!(event["ip"], "127.0.0.1");
+        }
+    }
+
+    async fn the_settings_promote_a_verified_address_and_nobody_else(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| sources.with("admin.emails", "ada@example.com, Eve@Example.com")).await;
+        let unverified = Person { email_verified: Some(json!(false)), ..Person::named("ada") };
+        let mallory = app.sign_in(unverified).await;
+        assert_eq!(app.me(&mallory.jwt).await.json["admin"], false);
+        let eve = app.sign_in(Person { email: Some("eVE@example.com".into()), ..Person::named("eve") }).await;
+        assert_eq!(app.me(&eve.jwt).await.json["admin"], true);
+        // At a later sign-in, once it is verified.
+        let ada = app.sign_in(Person::named("ada")).await;
+        assert_eq!((ada.user_id.as_str(), app.me(&ada.jwt).await.json["admin"].as_bool()), (mallory.user_id.as_str(), Some(true)));
+        app.sign_in(Person::named("ada")).await;
+        let events = app.events("user.promoted", &ada.jwt).await;
+        assert_eq!(events.iter().map(who).collect::<Vec<_>>(), [
+            ("user.promoted", None, Some(ada.user_id.as_str())),
+            ("user.promoted", None, Some(eve.user_id.as_str())),
+        ]);
+        assert!(events.iter().all(|event| event["detail"] == json!({ "by": "admin.emails" })), "{events:?}");
+    }
+
+    async fn each_route_writes_its_event_and_none_holds_a_name_an_address_or_a_token(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in_to_stay(Person::named("bob")).await;
+        let carol = app.sign_in_to_stay(Person::named("carol")).await;
+        let path = |id: &str| format!("/api/admin/users/{id}");
+
+        let link = json!({ "access_token": app.mock.github().access_token(GithubUser::named("bob")) });
+        let linked = app.ask(Method::POST, "/api/me/identities/github", &bob.jwt, Some(&link)).await;
+        assert_eq!(linked.status, 201, "{}", linked.text);
+        let unlink = format!("/api/me/identities/{}", linked.json["id"].as_str().expect("an id"));
+        assert_eq!(app.delete(&unlink, &bob.jwt).await.status, 204);
+        let logout = json!({ "refresh_token": carol.json["refresh_token"] });
+        assert_eq!(app.ask(Method::POST, "/auth/logout", "", Some(&logout)).await.status, 204);
+        let next = app.refresh(&bob.json).await;
+        assert_eq!(app.refresh(&next.json).await.status, 200);
+        app.refresh(&bob.json).await.assert_problem(401, "invalid_refresh_token");
+        assert_eq!(app.post("/auth/logout-all", &carol.jwt).await.status, 204);
+        assert_eq!(app.post(&format!("{}/revoke-tokens", path(&carol.user_id)), &ada.jwt).await.status, 204);
+        app.patch_user(&bob.user_id, &ada.jwt, json!({ "admin": true })).await;
+        app.patch_user(&bob.user_id, &ada.jwt, json!({ "admin": false, "disabled": true })).await;
+        app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": false, "name": "Robert" })).await;
+        assert_eq!(app.delete(&path(&bob.user_id), &ada.jwt).await.status, 204);
+
+        let (a, b, c) = (ada.user_id.as_str(), bob.user_id.as_str(), carol.user_id.as_str());
+        let mut events = all(&app, &ada.jwt).await;
+        events.reverse();
+        assert_eq!(events.iter().map(who).collect::<Vec<_>>(), [
+            ("sign_in.first", Some(a), Some(a)),
+            ("user.promoted", None, Some(a)),
+            ("sign_in.first", Some(b), Some(b)),
+            ("sign_in.first", Some(c), Some(c)),
+            ("identity.linked", Some(b), Some(b)),
+            ("identity.unlinked", Some(b), Some(b)),
+            ("session.ended", Some(c), Some(c)),
+            ("refresh.reused", None, Some(b)),
+            ("tokens.revoked", Some(c), Some(c)),
+            ("tokens.revoked", Some(a), Some(c)),
+            ("user.promoted", Some(a), Some(b)),
+            ("user.disabled", Some(a), Some(b)),
+            ("user.demoted", Some(a), Some(b)),
+            ("user.enabled", Some(a), Some(b)),
+            ("user.deleted", Some(a), Some(b)),
+        ]);
+        let ids: BTreeSet<&str> = events.iter().filter_map(|event| event["request_id"].as_str()).collect();
+        assert_eq!(ids.len(), 13, "one for each request; two did two things");
+        let trail = json!(events).to_string();
+        for secret in ["Example", "@", "Robert", "carol", "tbr_", "eyJ"] {
+            assert!(!trail.contains(secret), "{secret} in {trail}");
+        }
+    }
+
+    async fn reading_writes_nothing(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let before = app.db.count("events");
+        for _ in 0..50 {
+            assert_eq!(app.me(&ada.jwt).await.status, 200);
+        }
+        for path in ["/api/admin/users", "/api/admin/events", "/api/me/identities", "/api/me/sessions", "/healthz"] {
+            assert_eq!(app.get_as(path, &ada.jwt).await.status, 200);
+        }
+        app.me("nonsense").await.assert_problem(401, "invalid_token");
+        assert_eq!(app.db.count("events"), before);
+    }
+
+    async fn a_change_whose_event_cannot_be_written_is_not_done(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in_to_stay(Person::named("bob")).await;
+        let linked = json!({ "access_token": app.mock.github().access_token(GithubUser::named("bob")) });
+        app.db.execute("ALTER TABLE events RENAME TO events_away");
+        let path = format!("/api/admin/users/{}", bob.user_id);
+        let newcomer = app.mock.google().id_token(Person::named("carol").claims());
+        let refusals: Vec<Answer> = vec![
+            app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": true })).await,
+            app.patch_user(&bob.user_id, &ada.jwt, json!({ "name": "Robert", "admin": true })).await,
+            app.delete(&path, &ada.jwt).await,
+            app.post(&format!("{path}/revoke-tokens"), &ada.jwt).await,
+            app.delete("/api/me", &bob.jwt).await,
+            app.post("/auth/logout-all", &bob.jwt).await,
+            app.ask(Method::POST, "/api/me/identities/github", &bob.jwt, Some(&linked)).await,
+            app.exchange_id_token(&newcomer).await,
+        ];
+        for refused in refusals {
+            refused.assert_problem(503, "database_unavailable");
+        }
+        app.db.execute("ALTER TABLE events_away RENAME TO events");
+        let shown = app.get_as(&path, &ada.jwt).await;
+        assert_eq!((&shown.json["disabled"], &shown.json["admin"], &shown.json["name"]), (&json!(false), &json!(false), &json!("Bob Example")));
+        assert_eq!(app.me(&bob.jwt).await.status, 200);
+        assert_eq!(app.refresh(&bob.json).await.status, 200);
+        assert_eq!((app.db.count("users"), app.db.count("identities"), app.db.count("events")), (2, 2, 3));
+    }
+}
