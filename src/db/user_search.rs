@@ -5,7 +5,7 @@
 //!
 //! - At most [`FEW`] match: their ids are read from the index, all of them, and sorted.
 //! - More match: users are read in the order of ids, from the cursor on, until the page is full, which is soon, unless all who
-//!   match came long after the cursor: then those in between are read, too.
+//!   match came at another time. After [`STRETCH`] users it is given up, and all ids are read from the index after all.
 //!
 //! Left to the planner, one query reads and sorts a million rows for a broad prefix, or reads a million for a narrow one; which,
 //! depends on statistics that SQLite does not have. They are SQL, because PostgreSQL plans those that Diesel keeps without
@@ -26,6 +26,9 @@ use crate::user::{User, UserId};
 /// As many can be counted and sorted in a few milliseconds. Of a million users it is one in fifty: a page of fifty is full
 /// after 2 500 users, when they are spread evenly.
 const FEW: i64 = 20_000;
+
+/// As many users are read in the time in which twice [`FEW`] are sorted.
+const STRETCH: i64 = 50_000;
 
 #[derive(QueryableByName)]
 struct Id {
@@ -58,12 +61,13 @@ pub fn search(
     let after = after.map_or_else(String::new, |id| id.to_string());
     let prefix = Prefix::of(text);
     let mut ids = BTreeSet::new();
-    if prefix.is_narrow(conn)? {
-        for column in COLUMNS {
-            ids.extend(prefix.few(conn, column, &after, limit)?);
-        }
+    let page = if prefix.is_narrow(conn)? { None } else { prefix.walk(conn, &after, limit)? };
+    if let Some(page) = page {
+        ids.extend(page);
     } else {
-        ids.extend(prefix.walk(conn, &after, limit)?);
+        for column in COLUMNS {
+            ids.extend(prefix.sorted(conn, column, &after, limit)?);
+        }
     }
     ids.extend(with_provider_id(conn, text)?);
     let page = ids.range(after.clone()..).filter(|id| **id != after);
@@ -88,13 +92,13 @@ impl Prefix {
         Self { text, end }
     }
 
-    /// What in the index `column` is within the range of `$1` and `$2`, not more than [`FEW`] and one.
-    fn within(&self, column: &str) -> String {
+    /// What in the index `column` is within the range of `$1` and `$2`, the first `most` of it. Where there is a limit, nobody
+    /// looks for another index.
+    fn within(&self, column: &str, most: i64) -> String {
         // Where nothing is beyond the prefix, the second condition says the first again.
         let comparison = if self.end.is_some() { "<" } else { ">=" };
         format!(
-            "(SELECT id FROM users WHERE {column} >= $1 AND {column} {comparison} $2 ORDER BY {column} LIMIT {}) AS within",
-            FEW + 1
+            "(SELECT id FROM users WHERE {column} >= $1 AND {column} {comparison} $2 ORDER BY {column} LIMIT {most}) AS within"
         )
     }
 
@@ -104,7 +108,8 @@ impl Prefix {
 
     fn is_narrow(&self, conn: &mut DbConn) -> Result<bool, DbError> {
         for column in COLUMNS {
-            let query = sql_query(format!("SELECT count(*) AS number FROM {}", self.within(column)))
+            let within = self.within(column, FEW + 1);
+            let query = sql_query(format!("SELECT count(*) AS number FROM {within}"))
                 .bind::<Text, _>(&self.text)
                 .bind::<Text, _>(self.end());
             let count: Count = on_either!(conn, |conn| query.get_result(conn))?;
@@ -115,9 +120,15 @@ impl Prefix {
         Ok(true)
     }
 
-    /// The first `limit` after `after` whose `column` begins so, of few.
-    fn few(&self, conn: &mut DbConn, column: &str, after: &str, limit: i64) -> Result<Vec<String>, DbError> {
-        let within = self.within(column);
+    /// The first `limit` after `after` whose `column` begins so: all of them read and sorted.
+    fn sorted(
+        &self,
+        conn: &mut DbConn,
+        column: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<String>, DbError> {
+        let within = self.within(column, i64::MAX);
         let query = sql_query(format!("SELECT id FROM {within} WHERE id > $3 ORDER BY id LIMIT $4"))
             .bind::<Text, _>(&self.text)
             .bind::<Text, _>(self.end())
@@ -127,20 +138,28 @@ impl Prefix {
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// The first `limit` after `after` whose e-mail or name begins so, of many: written so that no index but that of ids
-    /// serves it.
-    fn walk(&self, conn: &mut DbConn, after: &str, limit: i64) -> Result<Vec<String>, DbError> {
-        let characters = i32::try_from(self.text.chars().count()).unwrap_or(i32::MAX);
-        let query = sql_query(
-            "SELECT id FROM users WHERE id > $1 \
-             AND (substr(email_lower, 1, $2) = $3 OR substr(name_lower, 1, $2) = $3) ORDER BY id LIMIT $4",
-        )
+    /// The first `limit` after `after` whose e-mail or name begins so, if they are within the next [`STRETCH`] users: written
+    /// so that no index but that of ids serves it.
+    fn walk(&self, conn: &mut DbConn, after: &str, limit: i64) -> Result<Option<Vec<String>>, DbError> {
+        let stretch = sql_query("SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2")
+            .bind::<Text, _>(after)
+            .bind::<BigInt, _>(STRETCH);
+        let end: Option<Id> = on_either!(conn, |conn| stretch.get_result(conn).optional())?;
+        // Where there is no end, the second condition says the first again.
+        let (comparison, bound) = end.as_ref().map_or((">", after), |end| ("<=", end.id.as_str()));
+        let query = sql_query(format!(
+            "SELECT id FROM users WHERE id > $1 AND id {comparison} $2 \
+             AND (substr(email_lower, 1, $3) = $4 OR substr(name_lower, 1, $3) = $4) ORDER BY id LIMIT $5"
+        ))
         .bind::<Text, _>(after)
-        .bind::<Integer, _>(characters)
+        .bind::<Text, _>(bound)
+        .bind::<Integer, _>(i32::try_from(self.text.chars().count()).unwrap_or(i32::MAX))
         .bind::<Text, _>(&self.text)
         .bind::<BigInt, _>(limit);
         let rows: Vec<Id> = on_either!(conn, |conn| query.load(conn))?;
-        Ok(rows.into_iter().map(|row| row.id).collect())
+        let full = i64::try_from(rows.len()).is_ok_and(|found| found >= limit);
+        let ids = || rows.into_iter().map(|row| row.id).collect();
+        Ok((full || end.is_none()).then(ids))
     }
 }
 

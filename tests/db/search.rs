@@ -24,21 +24,19 @@ fn named(email: &str, name: &str) -> User {
     User { email: Some(email.to_owned()), name: Some(name.to_owned()), ..somebody() }
 }
 
-/// So many people called "Broad …", every second of whom has an address that begins so, too. Written by SQL.
-fn crowd(db: &TestDatabase, size: usize) {
+/// So many people called "<name> …" with ids that begin so, every second of whom has an address that does, too. Written by
+/// SQL.
+fn crowd(db: &TestDatabase, ids: &str, name: &str, size: usize) {
     let numbers = format!(
         "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {size})"
     );
-    let id = "'0192f0c1-0000-7000-8000-' || substr('00000000000' || n, -12)";
-    let id = if db.url.starts_with("postgres") {
-        "'0192f0c1-0000-7000-8000-' || lpad(n::text, 12, '0')"
-    } else {
-        id
-    };
+    let number =
+        if db.url.starts_with("postgres") { "lpad(n::text, 12, '0')" } else { "printf('%012d', n)" };
     db.execute(&format!(
         "INSERT INTO users (id, email, email_lower, name, name_lower, admin, disabled, token_version, created_at, updated_at) \
-         {numbers} SELECT {id}, NULL, CASE WHEN n % 2 = 0 THEN 'broad-' || n || '@example.com' END, \
-         'Broad ' || n, 'broad ' || n, FALSE, FALSE, 0, 1, 1 FROM numbers"
+         {numbers} SELECT '{ids}-0000-7000-8000-' || {number}, NULL, \
+         CASE WHEN n % 2 = 0 THEN '{name}-' || n || '@example.com' END, '{name} ' || n, '{name} ' || n, \
+         FALSE, FALSE, 0, 1, 1 FROM numbers"
     ));
 }
 
@@ -101,7 +99,7 @@ on_both_databases! {
     async fn a_broad_search_finds_everybody_once_in_the_order_of_ids(db: TestDatabase) {
         let mut conn = db::connect(&db.parsed_url()).expect("a connection");
         // Broad and narrow at once: more names than are few, and half as many addresses.
-        crowd(&db, 20_100);
+        crowd(&db, "0192f0c1", "broad", 20_100);
         let late = named("broad@example.com", "Late");
         let with_provider_id = named("x@example.com", "X");
         for user in [&late, &with_provider_id] {
@@ -117,5 +115,23 @@ on_both_databases! {
         assert!(exact.is_sorted());
         assert_eq!(search(&mut conn, "broad-", 400).len(), 10_050);
         assert_eq!(search(&mut conn, "broad 200", 400).len(), 111);
+    }
+
+    async fn a_crowd_that_came_long_after_the_cursor_is_found_all_the_same(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        crowd(&db, "0192f0c0", "other", 50_100);
+        crowd(&db, "0192f0c1", "broad", 20_100);
+        let id = |crowd: &str, number: usize| format!("{crowd}-0000-7000-8000-{number:012}").parse().expect("an id");
+        let mut page = |text: &str, after: Option<UserId>| -> Vec<UserId> {
+            let page = user_search::search(&mut conn, text, after, 10).expect("a page");
+            page.iter().map(|user| user.id).collect()
+        };
+        let first_ten: Vec<UserId> = (0..10).map(|number| id("0192f0c1", number)).collect();
+        for after in [None, Some(id("0192f0c0", 0)), Some(id("0192f0c0", 99)), Some(id("0192f0c0", 100)), Some(id("0192f0c0", 50_099))] {
+            assert_eq!(page("broad", after), first_ten, "{after:?}");
+        }
+        let last_four: Vec<UserId> = (50_096..50_100).map(|number| id("0192f0c0", number)).collect();
+        assert_eq!(page("other", Some(id("0192f0c0", 50_095))), last_four);
+        assert_eq!(page("broad", Some(id("0192f0c1", 20_099))), []);
     }
 }
