@@ -79,13 +79,16 @@ fn the_lines_that_the_demo_says_to_type_work() {
     let mut running = demo().set("server.port", "0").start();
     let said = said(&mut running);
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
-    assert_eq!(lines.len(), 4, "{said}");
+    assert_eq!(lines.len(), 5, "{said}");
     for line in lines {
         let output = Command::new("sh").args(["-c", line]).output().expect("a shell");
         assert!(output.status.success(), "{line}");
         let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         if line.contains("/api/me") {
             assert_eq!(answer["email"], "alice@example.com", "{line}\n{answer}");
+        } else if line.contains("/api/admin/users") {
+            let emails: Vec<_> = answer["items"].as_array().expect("users").iter().map(|user| &user["email"]).collect();
+            assert_eq!(emails.last(), Some(&&Value::from("ada@example.com")), "{line}\n{answer}");
         } else {
             assert_eq!(answer["token_type"], "bearer", "{line}\n{answer}");
         }

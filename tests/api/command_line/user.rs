@@ -1,5 +1,7 @@
 //! `tokenbooth user …`: straight on the database, seen by the running service at the next request.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokenbooth::mock::{GithubUser, Person};
 
@@ -65,7 +67,7 @@ on_both_databases! {
         let google = app.sign_in(Person::named("alice")).await;
         let github = app.exchange_github(GithubUser::named("alice")).await.assert_signed_in();
         assert_ne!(google.user_id, github.user_id);
-        for command in ["show", "disable", "enable", "promote", "demote"] {
+        for command in ["show", "disable", "enable", "promote", "demote", "revoke", "delete"] {
             assert_eq!(
                 user(&app.db, &[command, "alice@example.com"]).bad(),
                 format!("several users have this address, name one by its id: {}, {}", google.user_id, github.user_id)
@@ -81,5 +83,81 @@ on_both_databases! {
                 assert_eq!(user(&db, &[command, name]).bad(), "there is no such user; `tokenbooth user list` shows them all");
             }
         }
+    }
+
+    async fn a_search_lists_whom_it_finds(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let mut ids = Vec::new();
+        for name in ["carol", "cara", "bob"] {
+            ids.push(app.sign_in(Person::named(name)).await.user_id);
+        }
+        let found = |query: &str| -> Vec<String> {
+            let listed = user(&app.db, &["list", "--query", query]).good();
+            listed.lines().map(|line| json_of(line)["id"].as_str().expect("an id").to_owned()).collect()
+        };
+        assert_eq!(found("CAR"), ids[..2]);
+        assert_eq!(found(&Person::named("bob").sub), ids[2..]);
+        assert_eq!(found("%"), [] as [String; 0]);
+        assert_eq!(found(""), ids);
+    }
+
+    async fn changes_are_in_the_audit_trail_and_end_sessions(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in_to_stay(Person::named("bob")).await;
+        for command in ["promote", "demote", "disable", "disable", "enable", "revoke"] {
+            user(&app.db, &[command, "bob@example.com"]).good();
+        }
+        app.refresh(&bob.json).await.assert_problem(401, "invalid_refresh_token");
+        assert_eq!(app.db.count("sessions"), 0);
+        assert_eq!(user(&app.db, &["delete", "bob@example.com"]).good(), format!("user {} deleted\n", bob.user_id));
+        assert!(user(&app.db, &["delete", &bob.user_id]).bad().starts_with("there is no such user"));
+        let path = format!("/api/admin/events?user_id={}", bob.user_id);
+        let mut events = app.all_pages(&path, 200, &ada.jwt).await;
+        events.reverse();
+        let kinds: Vec<_> = events.iter().map(|event| event["kind"].as_str().expect("a kind")).collect();
+        let by_command_line = ["user.promoted", "user.demoted", "user.disabled", "user.enabled", "tokens.revoked", "user.deleted"];
+        assert_eq!(kinds[0], "sign_in.first");
+        assert_eq!(kinds[1..], by_command_line, "what was so already is no event");
+        for event in &events[1..] {
+            assert_eq!(event["detail"], json!({ "by": "command_line" }));
+            let unknown = ["actor_id", "ip", "request_id"].map(|name| &event[name]);
+            assert!(unknown.iter().all(|value| value.is_null()), "{event}");
+        }
+        assert!(app.sign_in(Person::named("bob")).await.created);
+    }
+
+    async fn the_operator_may_leave_no_administrator(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        user(&app.db, &["demote", "ada@example.com"]).good();
+        assert_eq!(app.me(&ada.jwt).await.json["admin"], false);
+        user(&app.db, &["promote", "ada@example.com"]).good();
+        user(&app.db, &["disable", "ada@example.com"]).good();
+        user(&app.db, &["delete", "ada@example.com"]).good();
+        assert_eq!(app.db.count("users"), 0);
+    }
+
+    async fn a_concurrent_writer_does_not_make_a_command_fail(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let bob = app.sign_in(Person::named("bob")).await;
+        // Writes as fast as it can, so that a command that began as a reader would find the file changed.
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut written = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    app.db.execute(&format!("UPDATE users SET updated_at = updated_at + 1 WHERE id = '{}'", bob.user_id));
+                    written += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                written
+            });
+            for round in 0..8 {
+                let command = if round % 2 == 0 { "disable" } else { "enable" };
+                user(&app.db, &[command, &bob.user_id]).good();
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(writer.join().expect("no panic") > 0);
+        });
+        assert_eq!(app.db.number("SELECT COUNT(*) AS number FROM events WHERE kind LIKE 'user.%'"), 8);
     }
 }
