@@ -131,10 +131,8 @@ fn lock(
     origin: &Origin,
 ) -> Result<Result<User, AccountError>, DbError> {
     let ruled = takes_an_administrator && origin.actor != Actor::CommandLine;
-    let administrators = match ruled && users::find(conn, id)?.is_some_and(|user| counts(&user)) {
-        true => Some(users::lock_administrators(conn)?),
-        false => None,
-    };
+    let before = if ruled { users::find(conn, id)? } else { None };
+    let administrators = before.filter(counts).map(|_| users::lock_administrators(conn)).transpose()?;
     let Some(locked) = users::lock(conn, id)? else { return Ok(Err(AccountError::UnknownUser)) };
     if ruled && counts(&locked.user) {
         match administrators {

@@ -8,7 +8,7 @@ use crate::db::{Db, DbConn, DbError, events, sessions};
 use crate::settings::Settings;
 
 /// Rows of one transaction: whoever else wants to write waits for milliseconds, not for the whole of it.
-const BATCH: usize = 1000;
+const BATCH: u16 = 1000;
 /// A process that is started again and again should do its work first.
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_hours(1);
@@ -44,9 +44,9 @@ async fn in_batches(
 ) -> Result<usize, DbError> {
     let mut removed = 0;
     loop {
-        let batch = db.write(move |conn| delete(conn, BATCH as i64)).await?;
+        let batch = db.write(move |conn| delete(conn, BATCH.into())).await?;
         removed += batch;
-        if batch < BATCH {
+        if batch < usize::from(BATCH) {
             return Ok(removed);
         }
     }

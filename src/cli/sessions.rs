@@ -66,10 +66,10 @@ fn end(conn: &mut DbConn, session: &str) -> Result<(), CommandError> {
         )
     };
     let id: Uuid = session.parse().map_err(|_| nowhere())?;
-    match db::change(conn, |conn| end_now(conn, id, None, &origin))? {
-        true => Ok(writeln!(io::stdout(), "session {id} ended")?),
-        false => Err(nowhere()),
+    if !db::change(conn, |conn| end_now(conn, id, None, &origin))? {
+        return Err(nowhere());
     }
+    Ok(writeln!(io::stdout(), "session {id} ended")?)
 }
 
 fn view(session: &Session) -> serde_json::Value {

@@ -32,8 +32,8 @@ pub(super) enum UserCommand {
         /// Id or e-mail address
         user: String,
     },
-    /// Keep a user out, from the next request on, with every token and session. Also the last administrator: there is a
-    /// shell to promote another one with
+    /// Keep a user out, from the next request on, with every token and session (the last administrator, too: only the API
+    /// refuses that)
     Disable {
         /// Id or e-mail address
         user: String,
@@ -53,12 +53,12 @@ pub(super) enum UserCommand {
         /// Id or e-mail address
         user: String,
     },
-    /// Make an administrator a user like any other. Also the last one: there is a shell to promote another one with
+    /// Make an administrator a user like any other (the last one, too: only the API refuses that)
     Demote {
         /// Id or e-mail address
         user: String,
     },
-    /// Delete a user with all identities and sessions. Also the last administrator
+    /// Delete a user with all identities and sessions (the last administrator, too: only the API refuses that)
     Delete {
         /// Id or e-mail address
         user: String,

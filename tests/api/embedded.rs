@@ -160,3 +160,18 @@ async fn two_apps_in_one_process_do_not_know_each_other() {
     assert_eq!(test::call_service(&one, me()).await.status(), 200);
     assert_eq!(test::call_service(&other, me()).await.status(), 401);
 }
+
+#[actix_web::test]
+async fn what_is_dropped_leaves_no_task_behind() {
+    let mock = MockProviders::start().await.expect("the mock starts");
+    let db = TestDatabase::sqlite();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let tokenbooth = booth(&mock, &db);
+    assert!(tasks() > before, "one for each key set, and one that tidies up");
+    drop(tokenbooth);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tasks(), before);
+}

@@ -69,7 +69,7 @@ on_both_databases! {
         }
         let everything = all(&app, &ada.jwt).await;
         let kinds: Vec<&str> = everything.iter().map(|event| who(event).0).collect();
-        let mut expected = vec!["user.demoted", "user.enabled", "user.promoted", "user.disabled"].repeat(3);
+        let mut expected = ["user.demoted", "user.enabled", "user.promoted", "user.disabled"].repeat(3);
         expected.extend(["sign_in.first", "user.promoted", "sign_in.first"]);
         assert_eq!(kinds, expected);
         assert!(everything.is_sorted_by(|newer, older| newer["id"].as_str() > older["id"].as_str()));

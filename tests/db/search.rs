@@ -30,8 +30,7 @@ fn crowd(db: &TestDatabase, ids: &str, name: &str, size: usize) {
     let numbers = format!(
         "WITH RECURSIVE numbers(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {size})"
     );
-    let number =
-        if db.url.starts_with("postgres") { "lpad(n::text, 12, '0')" } else { "printf('%012d', n)" };
+    let number = if db.url.starts_with("postgres") { "lpad(n::text, 12, '0')" } else { "printf('%012d', n)" };
     db.execute(&format!(
         "INSERT INTO users (id, email, email_lower, name, name_lower, admin, disabled, token_version, created_at, updated_at) \
          {numbers} SELECT '{ids}-0000-7000-8000-' || {number}, NULL, \
