@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokenbooth::mock::{GithubUser, Person};
 
@@ -41,20 +40,20 @@ on_both_databases! {
         let one = user_path(&ada.user_id);
         let revoke = format!("{one}/revoke-tokens");
         let routes = [
-            (Method::GET, "/api/admin/users"),
-            (Method::GET, &one),
-            (Method::PATCH, &one),
-            (Method::DELETE, &one),
-            (Method::POST, &revoke),
-            (Method::GET, "/api/admin/events"),
+            ("GET", "/api/admin/users"),
+            ("GET", &one),
+            ("PATCH", &one),
+            ("DELETE", &one),
+            ("POST", &revoke),
+            ("GET", "/api/admin/events"),
         ];
         for (method, path) in routes {
             let body = json!({ "disabled": true });
-            let refused = app.ask(method.clone(), path, &bob.jwt, Some(&body)).await;
+            let refused = app.send_as(method, path, &bob.jwt, &body).await;
             refused.assert_problem(403, "admin_required");
-            let refused = app.ask(method.clone(), path, "nonsense", Some(&body)).await;
+            let refused = app.send_as(method, path, "nonsense", &body).await;
             refused.assert_problem(401, "invalid_token");
-            let request = app.http.request(method, format!("{}{path}", app.base)).json(&body);
+            let request = app.http.request(method.parse().expect("a method"), format!("{}{path}", app.base)).json(&body);
             let refused = crate::support::app::Answer::of(request.send().await.expect("an answer")).await;
             refused.assert_problem(401, "invalid_token");
             assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"tokenbooth\"");
@@ -90,9 +89,9 @@ on_both_databases! {
             app.delete(&path, &ada.jwt).await.assert_problem(404, "not_found");
             app.patch_user(id, &ada.jwt, json!({ "disabled": true })).await.assert_problem(404, "not_found");
             app.patch_user(id, &ada.jwt, json!({})).await.assert_problem(404, "not_found");
-            app.post(&format!("{path}/revoke-tokens"), &ada.jwt).await.assert_problem(404, "not_found");
+            app.send_as("POST", &format!("{path}/revoke-tokens"), &ada.jwt, &Value::Null).await.assert_problem(404, "not_found");
         }
-        let refused = app.ask(Method::PUT, &user_path(NOBODY), &ada.jwt, None).await;
+        let refused = app.send_as("PUT", &user_path(NOBODY), &ada.jwt, &Value::Null).await;
         refused.assert_problem(405, "method_not_allowed");
         assert_eq!(refused.header("allow"), "GET, HEAD, PATCH, DELETE");
         assert_eq!(app.me(&ada.jwt).await.status, 200);
@@ -168,20 +167,20 @@ on_both_databases! {
 
     async fn a_disabled_user_is_out_at_once_and_enabling_revives_nothing(db: TestDatabase) {
         let (app, ada) = TestApp::start_with_ada(db).await;
-        let bob = app.sign_in_to_stay(Person::named("bob")).await;
+        let bob = app.sign_in_offline(Person::named("bob")).await;
         assert_eq!(app.db.count("sessions"), 1);
         let answer = app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": true })).await;
         assert_eq!((answer.status, &answer.json["disabled"]), (200, &json!(true)), "{}", answer.text);
         app.me(&bob.jwt).await.assert_problem(401, "invalid_token");
         let token = app.mock.google().id_token(Person::named("bob").claims());
         app.exchange_id_token(&token).await.assert_problem(403, "user_disabled");
-        app.refresh(&bob.json).await.assert_problem(401, "invalid_refresh_token");
+        app.refresh(bob.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
         assert_eq!(app.db.count("sessions"), 0);
 
         let answer = app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": false })).await;
         assert_eq!((answer.status, &answer.json["disabled"]), (200, &json!(false)));
         app.me(&bob.jwt).await.assert_problem(401, "invalid_token");
-        app.refresh(&bob.json).await.assert_problem(401, "invalid_refresh_token");
+        app.refresh(bob.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
         let again = app.exchange_id_token(&token).await.assert_signed_in();
         assert_eq!((again.user_id.as_str(), again.created), (bob.user_id.as_str(), false));
         assert_eq!(app.me(&again.jwt).await.status, 200);
@@ -194,17 +193,17 @@ on_both_databases! {
 
     async fn revoking_ends_everything_that_is_out_and_lets_the_user_sign_in_again(db: TestDatabase) {
         let (app, ada) = TestApp::start_with_ada(db).await;
-        let bob = app.sign_in_to_stay(Person::named("bob")).await;
-        let answer = app.post(&format!("{}/revoke-tokens", user_path(&bob.user_id)), &ada.jwt).await;
+        let bob = app.sign_in_offline(Person::named("bob")).await;
+        let answer = app.send_as("POST", &format!("{}/revoke-tokens", user_path(&bob.user_id)), &ada.jwt, &Value::Null).await;
         assert_eq!((answer.status, answer.text.as_str()), (204, ""));
         app.me(&bob.jwt).await.assert_problem(401, "invalid_token");
-        app.refresh(&bob.json).await.assert_problem(401, "invalid_refresh_token");
+        app.refresh(bob.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
         let again = app.sign_in(Person::named("bob")).await;
         assert_eq!(app.me(&again.jwt).await.status, 200);
         let events = app.events("tokens.revoked", &ada.jwt).await;
         assert_eq!((&events[0]["actor_id"], &events[0]["user_id"]), (&json!(ada.user_id), &json!(bob.user_id)));
         // One's own, too.
-        assert_eq!(app.post(&format!("{}/revoke-tokens", user_path(&ada.user_id)), &ada.jwt).await.status, 204);
+        assert_eq!(app.send_as("POST", &format!("{}/revoke-tokens", user_path(&ada.user_id)), &ada.jwt, &Value::Null).await.status, 204);
         app.me(&ada.jwt).await.assert_problem(401, "invalid_token");
     }
 
@@ -264,9 +263,9 @@ on_both_databases! {
 
     async fn a_deleted_user_leaves_nothing_but_the_id(db: TestDatabase) {
         let (app, ada) = TestApp::start_with_ada(db).await;
-        let carol = app.sign_in_to_stay(Person::named("carol")).await;
+        let carol = app.sign_in_offline(Person::named("carol")).await;
         app.patch_user(&carol.user_id, &ada.jwt, json!({ "name": "Caroline" })).await;
-        let dave = app.sign_in_to_stay(Person::named("dave")).await;
+        let dave = app.sign_in_offline(Person::named("dave")).await;
         let answer = app.delete(&user_path(&carol.user_id), &ada.jwt).await;
         assert_eq!((answer.status, answer.text.as_str()), (204, ""));
         let answer = app.delete("/api/me", &dave.jwt).await;
@@ -274,7 +273,7 @@ on_both_databases! {
         assert_eq!((app.db.count("users"), app.db.count("identities"), app.db.count("sessions")), (1, 1, 0));
         for gone in [&carol, &dave] {
             app.me(&gone.jwt).await.assert_problem(401, "invalid_token");
-            app.refresh(&gone.json).await.assert_problem(401, "invalid_refresh_token");
+            app.refresh(gone.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
             app.delete("/api/me", &gone.jwt).await.assert_problem(401, "invalid_token");
             app.get_as(&user_path(&gone.user_id), &ada.jwt).await.assert_problem(404, "not_found");
         }

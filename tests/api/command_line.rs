@@ -67,7 +67,9 @@ fn help_and_version_are_told_without_settings() {
     let version = run(&["--version"], &[("no.such", "setting")]).good();
     assert_eq!(version, format!("tokenbooth {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"], &[]).good();
-    for command in ["serve", "demo", "migrate", "check", "explain-token", "openapi", "user", "sessions", "events"] {
+    for command in
+        ["serve", "demo", "migrate", "check", "explain-token", "openapi", "user", "sessions", "events"]
+    {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {help}");
     }
     assert!(help.ends_with("Settings: config/default.toml describes them all.\n"), "{help}");
@@ -79,7 +81,14 @@ fn help_and_version_are_told_without_settings() {
 #[test]
 fn nobody_who_closes_the_pipe_early_sees_a_panic() {
     let db = TestDatabase::sqlite();
-    for arguments in [&["openapi"][..], &["--help"], &["check"], &["user", "list"], &["events", "list"], &["explain-token", "x"]] {
+    for arguments in [
+        &["openapi"][..],
+        &["--help"],
+        &["check"],
+        &["user", "list"],
+        &["events", "list"],
+        &["explain-token", "x"],
+    ] {
         let ended: Ended =
             Tokenbooth::new(arguments).set("database.url", &db.url).into_a_closed_pipe().into();
         assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{arguments:?}");

@@ -87,7 +87,8 @@ fn the_lines_that_the_demo_says_to_type_work() {
         if line.contains("/api/me") {
             assert_eq!(answer["email"], "alice@example.com", "{line}\n{answer}");
         } else if line.contains("/api/admin/users") {
-            let emails: Vec<_> = answer["items"].as_array().expect("users").iter().map(|user| &user["email"]).collect();
+            let emails: Vec<_> =
+                answer["items"].as_array().expect("users").iter().map(|user| &user["email"]).collect();
             assert_eq!(emails.last(), Some(&&Value::from("ada@example.com")), "{line}\n{answer}");
         } else {
             assert_eq!(answer["token_type"], "bearer", "{line}\n{answer}");

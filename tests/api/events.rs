@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokenbooth::clock::Clock;
 use tokenbooth::mock::{GithubUser, Person};
@@ -176,22 +175,22 @@ on_both_databases! {
 
     async fn each_route_writes_its_event_and_none_holds_a_name_an_address_or_a_token(db: TestDatabase) {
         let (app, ada) = TestApp::start_with_ada(db).await;
-        let bob = app.sign_in_to_stay(Person::named("bob")).await;
-        let carol = app.sign_in_to_stay(Person::named("carol")).await;
+        let bob = app.sign_in_offline(Person::named("bob")).await;
+        let carol = app.sign_in_offline(Person::named("carol")).await;
         let path = |id: &str| format!("/api/admin/users/{id}");
 
         let link = json!({ "access_token": app.mock.github().access_token(GithubUser::named("bob")) });
-        let linked = app.ask(Method::POST, "/api/me/identities/github", &bob.jwt, Some(&link)).await;
+        let linked = app.send_as("POST", "/api/me/identities/github", &bob.jwt, &link).await;
         assert_eq!(linked.status, 201, "{}", linked.text);
         let unlink = format!("/api/me/identities/{}", linked.json["id"].as_str().expect("an id"));
         assert_eq!(app.delete(&unlink, &bob.jwt).await.status, 204);
         let logout = json!({ "refresh_token": carol.json["refresh_token"] });
-        assert_eq!(app.ask(Method::POST, "/auth/logout", "", Some(&logout)).await.status, 204);
-        let next = app.refresh(&bob.json).await;
-        assert_eq!(app.refresh(&next.json).await.status, 200);
-        app.refresh(&bob.json).await.assert_problem(401, "invalid_refresh_token");
-        assert_eq!(app.post("/auth/logout-all", &carol.jwt).await.status, 204);
-        assert_eq!(app.post(&format!("{}/revoke-tokens", path(&carol.user_id)), &ada.jwt).await.status, 204);
+        assert_eq!(app.send_as("POST", "/auth/logout", "", &logout).await.status, 204);
+        let next = app.refresh(bob.refresh_token()).await;
+        assert_eq!(app.refresh(next.assert_signed_in().refresh_token()).await.status, 200);
+        app.refresh(bob.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
+        assert_eq!(app.send_as("POST", "/auth/logout-all", &carol.jwt, &Value::Null).await.status, 204);
+        assert_eq!(app.send_as("POST", &format!("{}/revoke-tokens", path(&carol.user_id)), &ada.jwt, &Value::Null).await.status, 204);
         app.patch_user(&bob.user_id, &ada.jwt, json!({ "admin": true })).await;
         app.patch_user(&bob.user_id, &ada.jwt, json!({ "admin": false, "disabled": true })).await;
         app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": false, "name": "Robert" })).await;
@@ -240,7 +239,7 @@ on_both_databases! {
 
     async fn a_change_whose_event_cannot_be_written_is_not_done(db: TestDatabase) {
         let (app, ada) = TestApp::start_with_ada(db).await;
-        let bob = app.sign_in_to_stay(Person::named("bob")).await;
+        let bob = app.sign_in_offline(Person::named("bob")).await;
         let linked = json!({ "access_token": app.mock.github().access_token(GithubUser::named("bob")) });
         app.db.execute("ALTER TABLE events RENAME TO events_away");
         let path = format!("/api/admin/users/{}", bob.user_id);
@@ -249,10 +248,10 @@ on_both_databases! {
             app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": true })).await,
             app.patch_user(&bob.user_id, &ada.jwt, json!({ "name": "Robert", "admin": true })).await,
             app.delete(&path, &ada.jwt).await,
-            app.post(&format!("{path}/revoke-tokens"), &ada.jwt).await,
+            app.send_as("POST", &format!("{path}/revoke-tokens"), &ada.jwt, &Value::Null).await,
             app.delete("/api/me", &bob.jwt).await,
-            app.post("/auth/logout-all", &bob.jwt).await,
-            app.ask(Method::POST, "/api/me/identities/github", &bob.jwt, Some(&linked)).await,
+            app.send_as("POST", "/auth/logout-all", &bob.jwt, &Value::Null).await,
+            app.send_as("POST", "/api/me/identities/github", &bob.jwt, &linked).await,
             app.exchange_id_token(&newcomer).await,
         ];
         for refused in refusals {
@@ -262,7 +261,7 @@ on_both_databases! {
         let shown = app.get_as(&path, &ada.jwt).await;
         assert_eq!((&shown.json["disabled"], &shown.json["admin"], &shown.json["name"]), (&json!(false), &json!(false), &json!("Bob Example")));
         assert_eq!(app.me(&bob.jwt).await.status, 200);
-        assert_eq!(app.refresh(&bob.json).await.status, 200);
+        assert_eq!(app.refresh(bob.refresh_token()).await.status, 200);
         assert_eq!((app.db.count("users"), app.db.count("identities"), app.db.count("events")), (2, 2, 3));
     }
 }

@@ -19,9 +19,9 @@ fn listed(db: &TestDatabase, user: &str) -> Vec<Value> {
 on_both_databases! {
     async fn a_users_sessions_are_listed_and_ended(db: TestDatabase) {
         let (app, ada) = TestApp::start_with_ada(db).await;
-        let first = app.sign_in_to_stay(Person::named("bob")).await;
-        let second = app.sign_in_to_stay(Person::named("bob")).await;
-        app.sign_in_to_stay(Person::named("carol")).await;
+        let first = app.sign_in_offline(Person::named("bob")).await;
+        let second = app.sign_in_offline(Person::named("bob")).await;
+        app.sign_in_offline(Person::named("carol")).await;
         let found = listed(&app.db, "bob@example.com");
         assert_eq!(found, listed(&app.db, &first.user_id));
         assert_eq!(found.len(), 2, "and nobody else's");
@@ -30,8 +30,8 @@ on_both_databases! {
 
         let id = found[0]["id"].as_str().expect("an id");
         assert_eq!(sessions(&app.db, &["end", id]).good(), format!("session {id} ended\n"));
-        app.refresh(&first.json).await.assert_problem(401, "invalid_refresh_token");
-        assert_eq!(app.refresh(&second.json).await.status, 200);
+        app.refresh(first.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
+        assert_eq!(app.refresh(second.refresh_token()).await.status, 200);
         assert_eq!(listed(&app.db, "bob@example.com").len(), 1);
         let events = app.events("session.ended", &ada.jwt).await;
         assert_eq!(events.len(), 1);

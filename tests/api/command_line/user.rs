@@ -103,11 +103,11 @@ on_both_databases! {
 
     async fn changes_are_in_the_audit_trail_and_end_sessions(db: TestDatabase) {
         let (app, ada) = TestApp::start_with_ada(db).await;
-        let bob = app.sign_in_to_stay(Person::named("bob")).await;
+        let bob = app.sign_in_offline(Person::named("bob")).await;
         for command in ["promote", "demote", "disable", "disable", "enable", "revoke"] {
             user(&app.db, &[command, "bob@example.com"]).good();
         }
-        app.refresh(&bob.json).await.assert_problem(401, "invalid_refresh_token");
+        app.refresh(bob.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
         assert_eq!(app.db.count("sessions"), 0);
         assert_eq!(user(&app.db, &["delete", "bob@example.com"]).good(), format!("user {} deleted\n", bob.user_id));
         assert!(user(&app.db, &["delete", &bob.user_id]).bad().starts_with("there is no such user"));
