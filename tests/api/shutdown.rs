@@ -1,8 +1,7 @@
 //! Stopping: SIGTERM and Ctrl-C let every request end that was sent, then the process ends with exit code 0.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io;
 use std::net::TcpStream;
-
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -10,64 +9,15 @@ use serde_json::{Value, json};
 use tokenbooth::mock::{Endpoint, Fault, GithubUser, MockProviders};
 
 use crate::databases::TestDatabase;
+use crate::support::line::{Line, Reply, http_request};
 use crate::support::process::{Running, Tokenbooth};
 
-/// One HTTP/1.1 connection, by hand: a client library would send a lost request again and hide the loss.
-struct Line(BufReader<TcpStream>);
-
-struct Reply {
-    status: u16,
-    closes: bool,
-    body: Value,
-}
-
-impl Line {
-    fn open(address: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    /// Whole request, whole answer; anything less is an error.
-    fn ask(&mut self, request: &str) -> io::Result<Reply> {
-        self.0.get_mut().write_all(request.as_bytes())?;
-        let (mut status, mut length, mut closes) = (None, None, false);
-        loop {
-            let mut line = String::new();
-            if self.0.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            } else if let Some(rest) = line.strip_prefix("http/1.1 ") {
-                status = rest.split(' ').next().and_then(|status| status.parse().ok());
-            } else if let Some(rest) = line.strip_prefix("content-length: ") {
-                length = rest.parse().ok();
-            } else if line == "connection: close" {
-                closes = true;
-            }
-        }
-        let (Some(status), Some(length)) = (status, length) else {
-            return Err(io::Error::other("half a head"));
-        };
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply { status, closes, body })
-    }
-}
-
 fn post(provider: &str, body: &Value) -> String {
-    let body = body.to_string();
-    format!(
-        "POST /auth/{provider} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    )
+    http_request("POST", &format!("/auth/{provider}"), &[], body)
 }
 
 fn me(jwt: &str) -> String {
-    format!("GET /api/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {jwt}\r\n\r\n")
+    http_request("GET", "/api/me", &[("Authorization", &format!("Bearer {jwt}"))], &Value::Null)
 }
 
 /// What one client saw.
@@ -203,8 +153,7 @@ fn ctrl_c_lets_a_request_in_flight_end_too() {
     // Its head is there, its body is not: the service waits for it.
     let request = post("google", &json!({ "id_token": "x" }));
     let (first, rest) = request.split_at(request.len() - 5);
-    line.0.get_mut().write_all(first.as_bytes()).expect("sent");
-    line.0.get_mut().flush().expect("sent");
+    line.send(first).expect("sent");
     std::thread::sleep(Duration::from_millis(200));
     running.signal("INT");
     running.wait_for("stopping: waiting for the requests in flight");
@@ -220,7 +169,7 @@ fn a_request_that_never_ends_is_not_waited_for_longer_than_shutdown_timeout() {
     let mut running = service().set("server.shutdown_timeout", "3s").start();
     let mut line = Line::open(&address(&mut running)).expect("a connection");
     let request = post("google", &json!({ "id_token": "x" }));
-    line.0.get_mut().write_all(&request.as_bytes()[..request.len() - 5]).expect("sent");
+    line.send(&request[..request.len() - 5]).expect("sent");
     std::thread::sleep(Duration::from_millis(200));
     let start = Instant::now();
     running.signal("TERM");

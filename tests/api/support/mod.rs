@@ -2,6 +2,7 @@
 
 mod administrators;
 pub mod app;
+pub mod line;
 pub mod process;
 
 pub use app::{Answer, SignedIn, TestApp};
