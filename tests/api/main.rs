@@ -30,6 +30,7 @@ mod health;
 mod hostile_tokens;
 mod identities;
 mod key_cache;
+mod kill;
 mod log;
 mod password;
 mod profile;
