@@ -3,9 +3,9 @@
 //! In byte order a prefix is a range, which an index serves, but in its own order: no index serves a range in the order of
 //! another column. So a search counts first, on the index alone and not far, whether it is narrow or broad:
 //!
-//! - At most [`FEW`] match: their ids are read from the index, all of them, and sorted.
+//! - At most `FEW` match: their ids are read from the index, all of them, and sorted.
 //! - More match: users are read in the order of ids, from the cursor on, until the page is full, which is soon, unless all who
-//!   match came at another time. After [`STRETCH`] users it is given up, and all ids are read from the index after all.
+//!   match came at another time. After `STRETCH` users it is given up, and all ids are read from the index after all.
 //!
 //! Left to the planner, one query reads and sorts a million rows for a broad prefix, or reads a million for a narrow one; which,
 //! depends on statistics that SQLite does not have. They are SQL, because PostgreSQL plans those that Diesel keeps without

@@ -25,9 +25,6 @@ use crate::databases::TestDatabase;
 use crate::support::line::{Line, http_request};
 use crate::support::process::{Running, Tokenbooth};
 
-/// Whether `DELETE /api/me` exists. While it does not, clients leave their accounts behind instead.
-const DELETION_IS_THERE: bool = false;
-
 const KILLS: u32 = 100;
 /// More than the service has workers and connections, so that every moment has a transaction in it.
 const CLIENTS: usize = 24;

@@ -6,7 +6,6 @@ use std::io;
 use serde_json::{Value, json};
 use tokenbooth::mock::MockProviders;
 
-use super::DELETION_IS_THERE;
 use super::account::Account;
 use super::chance::Chance;
 use super::deed::{Deed, Outcome, Tokens, Way};
@@ -72,13 +71,7 @@ impl Client {
             0..8 => Deed::Refresh,
             8..13 => self.toggle(Way::Second),
             13..17 => self.toggle(Way::Contested),
-            _ if DELETION_IS_THERE => Deed::Delete,
-            _ => {
-                // First sign-ins want new people, when nobody's account goes away.
-                self.persons += 1;
-                self.account = Account::new(&self.mock, self.number, self.persons);
-                Deed::SignUp
-            }
+            _ => Deed::Delete,
         }
     }
 
