@@ -107,7 +107,7 @@ fn ours(criterion: &mut Criterion) {
     let alice = alice(now);
     let good = tokens.issue(&alice, None, now).expect("an HMAC key signs").jwt;
     criterion.bench_function("own token/issue", |bencher| {
-        bencher.iter(|| tokens.issue(black_box(&alice), None, now))
+        bencher.iter(|| tokens.issue(black_box(&alice), None, now));
     });
     assert!(tokens.verify(&good, now).is_ok());
     criterion

@@ -96,7 +96,8 @@ on_both_databases! {
         let alice = app.sign_in_offline(Person::named("alice")).await;
         let mut last = alice.refresh_token().to_owned();
         for _ in 0..20 {
-            last = refreshed(&app.refresh(&last).await).refresh_token().to_owned();
+            let next = refreshed(&app.refresh(&last).await);
+            next.refresh_token().clone_into(&mut last);
         }
         refused(&app, alice.refresh_token()).await;
         refused(&app, &last).await;
@@ -162,7 +163,8 @@ on_both_databases! {
         let mut token = alice.refresh_token().to_owned();
         for _ in 0..4 {
             app.clock.advance(20 * DAY);
-            token = refreshed(&app.refresh(&token).await).refresh_token().to_owned();
+            let next = refreshed(&app.refresh(&token).await);
+            next.refresh_token().clone_into(&mut token);
         }
         refused(&app, unused.refresh_token()).await;
         app.clock.advance(10 * DAY + 1);

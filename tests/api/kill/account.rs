@@ -28,11 +28,11 @@ pub struct Account {
 }
 
 impl Account {
-    pub fn new(mock: &MockProviders, client: usize, person_number: u32) -> Self {
-        let name = format!("client-{client}-{person_number}");
+    pub fn new(mock: &MockProviders, client: usize) -> Self {
+        let name = format!("client-{client}");
         let (person, second) = (Person::named(&name), Person::named(&format!("{name}-second")));
-        // Another one for the next person: an account that is left behind keeps it.
-        let contested = GithubUser::named(&format!("contested-{}-{person_number}", client / 2));
+        // Of two clients each, who take it from each other.
+        let contested = GithubUser::named(&format!("contested-{}", client / 2));
         Self {
             proof: mock.google().id_token(person.claims()),
             second: mock.google().id_token(second.claims()),

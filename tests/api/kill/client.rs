@@ -15,10 +15,8 @@ use crate::support::line::{Line, Reply, http_request};
 /// Who has one account after the other.
 pub struct Client {
     number: usize,
-    mock: MockProviders,
     chance: Chance,
     requests: u32,
-    persons: u32,
     pub account: Account,
     /// Of this life of the service: what was answered.
     answered: Vec<(String, Option<&'static str>)>,
@@ -35,9 +33,9 @@ pub struct CutOff {
 
 impl Client {
     pub fn new(mock: &MockProviders, number: usize, seed: u64) -> Self {
-        let account = Account::new(mock, number, 0);
+        let account = Account::new(mock, number);
         let (chance, answered) = (Chance::new(seed), Vec::new());
-        Self { number, mock: mock.clone(), chance, requests: 0, persons: 0, account, answered, cut_off: None }
+        Self { number, chance, requests: 0, account, answered, cut_off: None }
     }
 
     /// One deed after the other until the service is gone.
