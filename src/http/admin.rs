@@ -12,6 +12,7 @@ use super::json_body::{not_null, read_json};
 use super::me::{Me, check_name};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
+use super::refusals::{WithoutAdministrator, WithoutBody};
 use crate::account::AccountError;
 use crate::account::administration::{self, Account, UserChange};
 use crate::account::profile::Change;
@@ -75,9 +76,7 @@ impl SearchQuery {
     responses(
         (status = 200, description = "The users", body = Page<UserView>),
         (status = 400, description = "`invalid_request`: `q`, `limit` or `after`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutAdministrator,
     ),
 )]
 pub(crate) async fn list_users(
@@ -104,10 +103,8 @@ pub(crate) async fn list_users(
     params(("id" = String, Path, description = "`id` of the user")),
     responses(
         (status = 200, description = "The user", body = UserView),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutAdministrator,
     ),
 )]
 pub(crate) async fn show_user(
@@ -159,13 +156,10 @@ impl UserBody {
     responses(
         (status = 200, description = "The user as it is now", body = UserView),
         (status = 400, description = "`invalid_request`: an unknown member, or a value that is not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutBody,
+        WithoutAdministrator,
     ),
 )]
 pub(crate) async fn update_user(
@@ -200,11 +194,9 @@ pub(crate) async fn update_user(
     params(("id" = String, Path, description = "`id` of the user")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutAdministrator,
     ),
 )]
 pub(crate) async fn delete_user(
@@ -231,10 +223,8 @@ pub(crate) async fn delete_user(
     params(("id" = String, Path, description = "`id` of the user")),
     responses(
         (status = 204, description = "Nothing issued before is good any more"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutAdministrator,
     ),
 )]
 pub(crate) async fn revoke_tokens(

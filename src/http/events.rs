@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::AdminUser;
 use super::paging::{Page, PageQuery, Wanted};
+use super::refusals::WithoutAdministrator;
 use crate::clock::Timestamp;
 use crate::db::events::{self, EventFilter};
 use crate::error::{ApiError, Code, Problem};
@@ -96,9 +97,7 @@ impl EventQuery {
     responses(
         (status = 200, description = "What happened", body = Page<EventView>),
         (status = 400, description = "`invalid_request`: a `kind` that does not exist, a `user_id` that is no UUID, `limit` or `after`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`admin_required`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutAdministrator,
     ),
 )]
 pub(crate) async fn list_events(

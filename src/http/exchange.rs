@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
+use super::refusals::{OverLimit, WithoutBody, WithoutProvider};
 use super::token_answer::{TokenAnswer, wants_refresh_token};
 use crate::account;
 use crate::error::{ApiError, Code, Problem};
@@ -38,13 +39,9 @@ use crate::state::AppState;
         (status = 400, description = "`invalid_request`: no credential, two, or one of a kind this provider does not take", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`invalid_token`, `audience_mismatch`, `issuer_mismatch`, `token_expired`, `nonce_mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`user_disabled`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`unknown_provider`: not configured", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "`provider_unavailable`: a bad answer, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`provider_unavailable`, `database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "`provider_unavailable`: no answer in time, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutBody,
+        WithoutProvider,
     ),
 )]
 pub(crate) async fn exchange_token(

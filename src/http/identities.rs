@@ -13,6 +13,7 @@ use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
+use super::refusals::{OverLimit, WithoutBody, WithoutProvider, WithoutUser};
 use crate::account::AccountError;
 use crate::account::identities::{self, Linked};
 use crate::clock::Timestamp;
@@ -71,8 +72,7 @@ impl From<Identity> for IdentityView {
     responses(
         (status = 200, description = "The ways in", body = Page<IdentityView>),
         (status = 400, description = "`invalid_request`: `limit` or `after`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutUser,
     ),
 )]
 pub(crate) async fn list_identities(
@@ -110,14 +110,10 @@ pub(crate) async fn list_identities(
         (status = 201, description = "Linked", body = IdentityView),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`invalid_token` of the caller; or the provider's token is refused: `invalid_token`, `audience_mismatch`, `issuer_mismatch`, `token_expired`, `nonce_mismatch`", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`unknown_provider`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`identity_in_use`: it is another account's", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "`provider_unavailable`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`provider_unavailable`, `database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
-        (status = 504, description = "`provider_unavailable`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutBody,
+        WithoutProvider,
     ),
 )]
 pub(crate) async fn link_identity(
@@ -148,10 +144,9 @@ pub(crate) async fn link_identity(
     params(("id" = String, Path, description = "`id` of the identity")),
     responses(
         (status = 204, description = "Unlinked"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: the caller has no such identity", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_identity`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutUser,
     ),
 )]
 pub(crate) async fn unlink_identity(

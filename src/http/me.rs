@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::CurrentUser;
 use super::json_body::read_json;
 use super::origin::RequestOrigin;
+use super::refusals::{WithoutBody, WithoutUser};
 use crate::account::administration;
 use crate::account::profile::{self, Change, ProfileChange};
 use crate::clock::Timestamp;
@@ -63,8 +64,7 @@ impl From<User> for Me {
     security(("bearer" = [])),
     responses(
         (status = 200, description = "The account", body = Me),
-        (status = 401, description = "`invalid_token`: missing, expired, revoked, or the user is disabled or deleted", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutUser,
     ),
 )]
 pub(crate) async fn show_me(CurrentUser(user): CurrentUser) -> HttpResponse {
@@ -120,10 +120,8 @@ pub(super) fn check_name(name: &Change<String>) -> Result<(), ApiError> {
     responses(
         (status = 200, description = "The account as it is now", body = Me),
         (status = 400, description = "`invalid_request`: an unknown member, or a value that is not allowed", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutBody,
+        WithoutUser,
     ),
 )]
 pub(crate) async fn update_me(
@@ -148,9 +146,8 @@ pub(crate) async fn update_me(
     security(("bearer" = [])),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutUser,
     ),
 )]
 pub(crate) async fn delete_me(

@@ -17,6 +17,7 @@ mod origin;
 mod paging;
 mod password;
 mod peer;
+mod refusals;
 mod sessions;
 mod token_answer;
 

@@ -11,6 +11,7 @@ use super::exchange::record;
 use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
+use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutUser};
 use super::token_answer::{TokenAnswer, wants_refresh_token};
 use crate::account::password;
 use crate::error::{ApiError, Code, Problem};
@@ -66,10 +67,9 @@ pub struct CurrentPasswordBody {
         (status = 401, description = "`invalid_credentials`: whether there is no such account, no password or another one, is not told", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`user_disabled`, with the right password only", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutBody,
+        WithoutDatabase,
     ),
 )]
 pub(crate) async fn sign_in_with_password(
@@ -113,14 +113,12 @@ async fn sign_in(
     responses(
         (status = 204, description = "Set"),
         (status = 400, description = "`weak_password`; `invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`email_required`: the account has no verified e-mail; `email_in_use`: another account of this e-mail has a password", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutBody,
+        WithoutUser,
     ),
 )]
 pub(crate) async fn set_password(
@@ -151,14 +149,12 @@ pub(crate) async fn set_password(
     responses(
         (status = 204, description = "There is no password"),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_identity`: no identity is left to sign in with", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutBody,
+        WithoutUser,
     ),
 )]
 pub(crate) async fn remove_password(

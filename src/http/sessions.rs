@@ -16,6 +16,7 @@ use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
+use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutUser};
 use super::token_answer::TokenAnswer;
 use crate::account::sessions::{self, Refreshed, Times};
 use crate::account::{AccountError, revocation};
@@ -87,10 +88,9 @@ impl From<(Session, bool)> for SessionView {
         (status = 200, description = "The next tokens", body = TokenAnswer),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`invalid_refresh_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutBody,
+        WithoutDatabase,
     ),
 )]
 pub(crate) async fn refresh(
@@ -132,9 +132,8 @@ async fn refresh_now(state: &AppState, body: &RefreshBody, origin: &Origin) -> R
     responses(
         (status = 204, description = "The session has ended, or never was"),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutBody,
+        WithoutDatabase,
     ),
 )]
 pub(crate) async fn log_out(
@@ -159,8 +158,7 @@ pub(crate) async fn log_out(
     security(("bearer" = [])),
     responses(
         (status = 204, description = "Nothing issued before is good any more"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutUser,
     ),
 )]
 pub(crate) async fn log_out_everywhere(
@@ -183,8 +181,7 @@ pub(crate) async fn log_out_everywhere(
     responses(
         (status = 200, description = "Devices that stay signed in", body = Page<SessionView>),
         (status = 400, description = "`invalid_request`: `limit` or `after`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutUser,
     ),
 )]
 pub(crate) async fn list_sessions(
@@ -215,9 +212,8 @@ pub(crate) async fn list_sessions(
     params(("id" = String, Path, description = "`id` of the session")),
     responses(
         (status = 204, description = "Ended"),
-        (status = 401, description = "`invalid_token`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: the caller has no such session", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`database_unavailable`, `overloaded`, with `Retry-After`", body = Problem, content_type = "application/problem+json"),
+        WithoutUser,
     ),
 )]
 pub(crate) async fn end_session(
