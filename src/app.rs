@@ -12,7 +12,6 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::{Condition, from_fn};
 use actix_web::web::{self, Data, ServiceConfig};
-use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::account::AccountRules;
@@ -28,10 +27,10 @@ use crate::openapi;
 use crate::password::Passwords;
 use crate::provider::{ProviderClient, Providers};
 use crate::rate_limit::RateLimits;
-use crate::secret_file;
+use crate::secrets::Secrets;
 use crate::settings::{DatabaseSettings, Settings, SettingsError};
 use crate::state::AppState;
-use crate::token::{DerivedKeys, Keyring, Tokens};
+use crate::token::Tokens;
 
 /// An idle connection is closed after this, so that a stopping process need not wait longer for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -105,7 +104,7 @@ impl Tokenbooth {
         let db = Db::connect(db_options(&settings.database), &metrics.rounds)?;
         let client = provider_client(&settings, &metrics, &clock)?;
         let providers = Providers::new(&settings, &client, &clock);
-        let secrets = Secrets::of(&settings)?;
+        let secrets = secrets(&settings)?;
         let rules = Arc::new(AccountRules::new(&settings));
         let rate_limits = settings.rate_limit.enabled.then(|| RateLimits::new(&settings.rate_limit));
         let passwords = Passwords::new(&settings.password)?;
@@ -308,34 +307,11 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// `token.secret`, as it is set or made for development, and those before it.
-struct Secrets {
-    current: SecretString,
-    previous: Vec<SecretString>,
-}
-
-impl Secrets {
-    fn of(settings: &Settings) -> Result<Self, StartError> {
-        let current = match &settings.token.secret {
-            Some(secret) => secret.clone(),
-            None => secret_file::read_or_create(&settings.database.url)
-                .map_err(|(path, reason)| StartError::SecretFile { path, reason })?,
-        };
-        Ok(Self { current, previous: settings.token.previous_secrets.clone() })
-    }
-
-    fn tokens(&self, settings: &Settings) -> Result<Tokens, StartError> {
-        let keyring = Keyring::new(&self.current, &self.previous)?;
-        let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
-        Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
-    }
-
-    fn derive(&self, purpose: &str) -> DerivedKeys {
-        DerivedKeys::new(&self.current, &self.previous, purpose)
-    }
-}
-
 /// What signs and verifies our tokens by these settings.
 pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
-    Secrets::of(settings)?.tokens(settings)
+    Ok(secrets(settings)?.tokens(settings)?)
+}
+
+fn secrets(settings: &Settings) -> Result<Secrets, StartError> {
+    Secrets::of(settings).map_err(|(path, reason)| StartError::SecretFile { path, reason })
 }

@@ -53,6 +53,7 @@ pub mod password;
 pub mod provider;
 pub mod rate_limit;
 mod secret_file;
+mod secrets;
 pub mod session;
 pub mod settings;
 mod state;

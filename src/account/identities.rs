@@ -3,7 +3,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::sign_in::{linked, make_room_for_email, new_identity};
+use super::audit::linked;
+use super::sign_in::{make_room_for_email, new_identity};
 use super::{ATTEMPTS, AccountError, crossed};
 use crate::db::{Db, DbConn, DbError, events, identities, users};
 use crate::event::{EventKind, Origin};

@@ -5,12 +5,14 @@
 //! - `identities`: more ways in for one user, and fewer.
 //! - `password`: a password as one more way in.
 //! - `sessions`: staying signed in by refresh tokens.
+//! - `audit`: events that more than one rule appends.
 //! - `profile`: what users may change of themselves.
 //! - `revocation`: ending everything that is out.
 //! - `administration`: what administrators do to users; deletion.
 //! - `housekeeping`: throwing away what has had its time.
 
 pub mod administration;
+mod audit;
 pub mod housekeeping;
 pub mod identities;
 pub mod password;
@@ -22,7 +24,8 @@ mod sign_in;
 use std::collections::HashSet;
 use std::time::Duration;
 
-pub use self::sign_in::{SignIn, record_refusal, sign_in};
+pub use self::audit::record_refusal;
+pub use self::sign_in::{SignIn, sign_in};
 use crate::clock::Timestamp;
 use crate::db::DbError;
 use crate::password::PasswordError;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::audit::signed_in;
 use super::identities::is_still;
 use super::revocation::end_everything;
-use super::sign_in::{SignIn, is_due, promote_if_listed, signed_in};
+use super::sign_in::{SignIn, is_due, promote_if_listed};
 use super::{AccountError, AccountRules};
 use crate::db::users::UserWithHash;
-use crate::db::{Db, DbConn, DbError, events, identities, users};
+use crate::db::{Db, DbConn, DbError, events, identities, password_hashes, users};
 use crate::event::{EventKind, Origin};
 use crate::password::{HashedPassword, Passwords, Verdict};
 use crate::user::{User, UserId};
@@ -32,7 +33,7 @@ pub async fn sign_in(
     password: SecretString,
     origin: &Origin,
 ) -> Result<SignIn, AccountError> {
-    let found = db.run(move |conn| users::find_with_password(conn, &email)).await?;
+    let found = db.run(move |conn| password_hashes::find_by_email(conn, &email)).await?;
     let stored = found.as_ref().map(stored_hash).transpose()?.flatten();
     let verdict = passwords.verify(password, stored).await?;
     let (Some(found), Verdict::Right { rehash }) = (found, verdict) else {
@@ -56,7 +57,7 @@ pub async fn sign_in(
             return Ok(Err(AccountError::Disabled(user.id)));
         }
         if let Some(rehash) = rehash {
-            users::set_password(conn, user.id, Some(rehash.as_phc()), origin.at)?;
+            password_hashes::set(conn, user.id, Some(rehash.as_phc()), origin.at)?;
         }
         if is_due(user.last_login_at, origin.at) {
             signed_in(conn, user.id, METHOD, &origin)?;
@@ -91,10 +92,10 @@ pub async fn set(
             return Ok(Err(AccountError::NoSuchUser));
         }
         let Some(email) = &locked.user.email else { return Ok(Err(AccountError::EmailRequired)) };
-        if users::find_with_password(conn, email)?.is_some_and(|other| other.user.id != caller.id) {
+        if password_hashes::find_by_email(conn, email)?.is_some_and(|other| other.user.id != caller.id) {
             return Ok(Err(AccountError::EmailInUse));
         }
-        users::set_password(conn, caller.id, Some(new.as_phc()), origin.at)?;
+        password_hashes::set(conn, caller.id, Some(new.as_phc()), origin.at)?;
         let changed = locked.password_hash.is_some();
         if changed {
             end_everything(conn, caller.id, origin.at)?;
@@ -133,7 +134,7 @@ pub async fn remove(
         if identities::list(conn, caller.id)?.is_empty() {
             return Ok(Err(AccountError::LastWayIn));
         }
-        users::set_password(conn, caller.id, None, origin.at)?;
+        password_hashes::set(conn, caller.id, None, origin.at)?;
         end_everything(conn, caller.id, origin.at)?;
         Ok(Ok(events::insert(conn, &origin.event(EventKind::PasswordRemoved, caller.id, json!({})))?))
     })
@@ -147,7 +148,7 @@ async fn prove(
     id: UserId,
     current: Option<SecretString>,
 ) -> Result<UserWithHash, AccountError> {
-    let found = db.run(move |conn| users::find_with_hash(conn, id)).await?.ok_or(AccountError::NoSuchUser)?;
+    let found = db.run(move |conn| password_hashes::find(conn, id)).await?.ok_or(AccountError::NoSuchUser)?;
     if let Some(stored) = stored_hash(&found)? {
         let current = current.ok_or(AccountError::WrongPassword)?;
         if passwords.verify(current, Some(stored)).await? == Verdict::Wrong {

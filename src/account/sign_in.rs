@@ -4,24 +4,21 @@
 //! same verified e-mail.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::json;
 use uuid::Uuid;
 
+use super::audit::{linked, signed_in};
 use super::{ATTEMPTS, AccountError, AccountRules, crossed, revocation};
 use crate::clock::Timestamp;
 use crate::db::users::UserWithHash;
-use crate::db::{Db, DbConn, DbError, events, identities, users};
+use crate::db::{Db, DbConn, DbError, events, identities, password_hashes, users};
 use crate::event::{EventKind, Origin};
 use crate::provider::VerifiedIdentity;
 use crate::user::{Identity, User, UserId};
 
 /// A sign-in that changes nothing else writes its time, and its event, at most this often, in seconds.
 const LAST_LOGIN_GRANULARITY: i64 = 60 * 60;
-/// How long a refused sign-in waits for its event to be written. The refusal itself needs no database, and a slow one must
-/// not hold it up; the event is written all the same.
-const PATIENCE_FOR_A_REFUSAL: Duration = Duration::from_millis(500);
 
 /// Who signed in.
 #[derive(Debug)]
@@ -62,20 +59,6 @@ pub async fn sign_in(
         }
     }
     Err(crossed())
-}
-
-/// Appends a refused sign-in to the audit trail. `user_id` only when the credential was proved. That it cannot be written is
-/// logged and changes nothing for the client.
-pub async fn record_refusal(db: &Db, method: &str, code: &str, user_id: Option<UserId>, origin: &Origin) {
-    let detail = json!({ "method": method, "code": code });
-    let event = origin.event(EventKind::SignInRefused, user_id, detail);
-    let db = db.clone();
-    let written = tokio::spawn(async move {
-        if let Err(error) = db.write(move |conn| events::insert(conn, &event)).await {
-            log::warn!("a refused sign-in is not in the audit trail: {error}");
-        }
-    });
-    let _ = tokio::time::timeout(PATIENCE_FOR_A_REFUSAL, written).await;
 }
 
 /// A known identity at its user's door: both rows as they are to be.
@@ -252,28 +235,6 @@ pub(super) fn new_identity(
     }
 }
 
-/// Writes the time of a sign-in and its event, which belong together.
-pub(super) fn signed_in(
-    conn: &mut DbConn,
-    user_id: UserId,
-    method: &str,
-    origin: &Origin,
-) -> Result<(), DbError> {
-    users::update_last_login(conn, user_id, origin.at)?;
-    events::insert(conn, &origin.event(EventKind::SignInSucceeded, user_id, json!({ "method": method })))
-}
-
-/// Appends the event of a new way in.
-pub(super) fn linked(
-    conn: &mut DbConn,
-    identity: &Identity,
-    by: &str,
-    origin: &Origin,
-) -> Result<(), DbError> {
-    let detail = json!({ "by": by, "provider": identity.provider, "identity_id": identity.id });
-    events::insert(conn, &origin.event(EventKind::IdentityLinked, identity.user_id, detail))
-}
-
 /// `admin.emails`: whoever proves to own such an address is an administrator.
 pub(super) fn promote_if_listed(
     conn: &mut DbConn,
@@ -298,8 +259,8 @@ pub(super) fn make_room_for_email(
     origin: &Origin,
 ) -> Result<(), DbError> {
     let (Some(email), Some(_)) = (&user.email, &locked.password_hash) else { return Ok(()) };
-    if users::find_with_password(conn, email)?.is_some_and(|other| other.user.id != user.id) {
-        users::set_password(conn, user.id, None, origin.at)?;
+    if password_hashes::find_by_email(conn, email)?.is_some_and(|other| other.user.id != user.id) {
+        password_hashes::set(conn, user.id, None, origin.at)?;
         revocation::end_everything(conn, user.id, origin.at)?;
         user.token_version += 1;
         let detail = json!({ "by": "email_in_use" });

@@ -7,6 +7,7 @@ mod connection;
 pub mod events;
 pub mod identities;
 mod loader;
+pub mod password_hashes;
 mod rounds;
 mod schema;
 pub mod sessions;

@@ -1,0 +1,129 @@
+//! Where each layer's own error becomes a refusal, and nowhere else.
+
+use std::time::Duration;
+
+use super::{ApiError, Code};
+use crate::account::AccountError;
+use crate::db::DbError;
+use crate::password::PasswordError;
+use crate::provider::{OutageKind, Refusal};
+use crate::rate_limit::Exceeded;
+use crate::token::TokenError;
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::InvalidToken(detail) => Self::new(Code::InvalidToken, detail),
+            Refusal::AudienceMismatch(detail) => Self::new(Code::AudienceMismatch, detail),
+            Refusal::IssuerMismatch(detail) => Self::new(Code::IssuerMismatch, detail),
+            Refusal::TokenExpired(detail) => Self::new(Code::TokenExpired, detail),
+            Refusal::NonceMismatch(detail) => Self::new(Code::NonceMismatch, detail),
+            Refusal::Outage(outage) => {
+                let code = match outage.kind {
+                    OutageKind::BadAnswer => Code::ProviderBadAnswer,
+                    OutageKind::Unavailable => Code::ProviderUnavailable,
+                    OutageKind::Timeout => Code::ProviderTimeout,
+                };
+                Self::new(code, outage.to_string()).retry_in(outage.retry_after)
+            }
+        }
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        let wait = Duration::from_secs(2);
+        match error {
+            DbError::Unavailable(_) => {
+                let told = Self::new(
+                    Code::DatabaseUnavailable,
+                    "the database cannot be asked now; please try again",
+                );
+                Self { reason: Some(error.to_string()), ..told }.retry_in(wait)
+            }
+            DbError::Overloaded => Self::new(Code::Overloaded, error.to_string()).retry_in(wait),
+            DbError::Conflict | DbError::Inconsistent(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<Exceeded> for ApiError {
+    fn from(limit: Exceeded) -> Self {
+        let Exceeded { policy, burst, per_minute, retry_after } = limit;
+        let detail = format!(
+            "there were more than {burst} requests at once, or {per_minute} a minute, for one {policy}: \
+             rate_limit.{policy}_burst and rate_limit.{policy}_per_minute decide"
+        );
+        Self { limit: Some(Box::new(limit)), ..Self::new(Code::RateLimited, detail) }.retry_in(retry_after)
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Weak(_) => Self::new(Code::WeakPassword, error.to_string()),
+            PasswordError::TooLong { .. } => Self::new(Code::InvalidRequest, error.to_string()),
+            // A full queue takes about one.
+            PasswordError::Overloaded => {
+                Self::new(Code::Overloaded, error.to_string()).retry_in(Duration::from_secs(2))
+            }
+            PasswordError::Failed(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let told = |code, detail: &str| Self { reason: Some(error.to_string()), ..Self::new(code, detail) };
+        match error {
+            // The bearer token was good when the request came in.
+            AccountError::NoSuchUser => Self::bad_bearer(error),
+            AccountError::Disabled(user) => {
+                let told = told(Code::UserDisabled, "this account was disabled by an administrator");
+                Self { user_id: Some(user), ..told }
+            }
+            AccountError::UnknownUser => told(Code::NotFound, "there is no user of this id"),
+            AccountError::LastAdministrator => told(
+                Code::LastAdmin,
+                "this is the last administrator who is not disabled: make another user one first",
+            ),
+            AccountError::IdentityInUse => told(
+                Code::IdentityInUse,
+                "another account has this identity: sign in with it, and unlink it there first",
+            ),
+            AccountError::NoSuchIdentity | AccountError::NoSuchSession => {
+                told(Code::NotFound, "you have nothing of this id")
+            }
+            AccountError::LastWayIn => told(
+                Code::LastIdentity,
+                "without it nobody could sign in to this account again: link another identity or set a password first",
+            ),
+            AccountError::InvalidRefreshToken(_) => told(
+                Code::InvalidRefreshToken,
+                "the refresh token is not good any more, or never was: sign in again",
+            ),
+            AccountError::InvalidCredentials => told(
+                Code::InvalidCredentials,
+                "e-mail and password do not belong together, or to nobody here",
+            ),
+            AccountError::WrongPassword => {
+                told(Code::WrongPassword, "current_password must be the password that is set")
+            }
+            AccountError::EmailRequired => told(
+                Code::EmailRequired,
+                "a password needs an e-mail that a provider has verified: link an identity that has one first",
+            ),
+            AccountError::EmailInUse => {
+                told(Code::EmailInUse, "another account of this e-mail signs in with a password already")
+            }
+            AccountError::Password(error) => error.into(),
+            AccountError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        Self::bad_bearer(error)
+    }
+}
