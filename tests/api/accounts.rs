@@ -225,6 +225,21 @@ on_both_databases! {
         assert_eq!(app.db.count("users"), 13);
     }
 
+    async fn a_link_by_address_is_in_the_audit_trail_and_in_the_default_there_is_none(db: TestDatabase) {
+        let app = with_linking(db).await;
+        let ann = app.sign_in(at_google("ann", "ann@example.com", true)).await;
+        let linked = app.exchange_github(at_github("ann", "ANN@example.com", true)).await.assert_signed_in();
+        assert_eq!((&linked.user_id, linked.created), (&ann.user_id, false));
+        let told = format!(
+            "SELECT COUNT(*) AS number FROM events WHERE kind = 'identity.linked' AND user_id = '{0}' AND actor_id = '{0}' \
+             AND detail LIKE '%\"by\":\"verified_email\"%' AND detail LIKE '%\"provider\":\"github\"%'",
+            ann.user_id
+        );
+        assert_eq!(app.db.number(&told), 1);
+        app.exchange_github(at_github("ann", "ANN@example.com", true)).await.assert_signed_in();
+        assert_eq!(app.db.number(&told), 1, "only when it is linked");
+    }
+
     async fn several_users_with_one_address_are_no_answer(db: TestDatabase) {
         let app = with_linking(db).await;
         // Two users of one address, as the default (no linking) makes them.

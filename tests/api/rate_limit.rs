@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use actix_web::ResponseError;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokenbooth::error::ApiError;
-use tokenbooth::mock::Person;
+use tokenbooth::mock::{GithubUser, Person};
 use tokenbooth::rate_limit::Exceeded;
 
 use crate::databases::TestDatabase;
@@ -66,6 +66,35 @@ on_both_databases! {
         assert_eq!(answer.header("ratelimit"), format!("\"address\";r=0;t={wait}"));
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!((app.db.count("users"), app.mock.total_requests()), (1, asked_of_google));
+    }
+
+    async fn whatever_tries_a_credential_of_one_user_counts_together(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| {
+            let sources = sources.with("rate_limit.enabled", "true").with("rate_limit.account_burst", "4");
+            sources.with("rate_limit.account_per_minute", "1").with("refresh.grace", "1h")
+        })
+        .await;
+        let (ada, bob) = (app.sign_in_offline(Person::named("ada")).await, app.sign_in_offline(Person::named("bob")).await);
+        assert_eq!(app.refresh(ada.refresh_token()).await.status, 200);
+        assert_eq!(app.link_github(&ada.jwt, GithubUser::named("ada")).await.status, 201);
+        let path = "/api/me/password";
+        let password = json!({ "new_password": "correct horse battery staple" });
+        assert_eq!(app.send_as("PUT", path, &ada.jwt, &password).await.status, 204);
+        app.send_as("DELETE", path, &ada.jwt, &json!({})).await.assert_problem(403, "wrong_password");
+        // Spent: on each of them, and whatever comes.
+        for refused in [
+            app.refresh(ada.refresh_token()).await,
+            app.link_github(&ada.jwt, GithubUser::named("other")).await,
+            app.send_as("PUT", path, &ada.jwt, &password).await,
+            app.send_as("DELETE", path, &ada.jwt, &json!({})).await,
+        ] {
+            refused.assert_problem(429, "rate_limited");
+            assert!(refused.header("ratelimit").starts_with("\"account\";r=0;t="), "{:?}", refused.headers);
+        }
+        // Not of another user, not of what she only reads, and she may still leave.
+        assert_eq!(app.refresh(bob.refresh_token()).await.status, 200);
+        assert_eq!(app.me(&ada.jwt).await.status, 200);
+        assert_eq!(app.send_as("POST", "/auth/logout-all", &ada.jwt, &Value::Null).await.status, 204);
     }
 
     async fn what_a_bearer_reads_and_what_an_orchestrator_asks_is_never_limited(db: TestDatabase) {
