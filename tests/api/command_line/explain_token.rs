@@ -66,6 +66,21 @@ on_both_databases! {
 }
 
 #[actix_web::test]
+async fn explain_token_knows_a_refresh_token_and_shows_it_to_nobody() {
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let bob = app.sign_in_offline(Person::named("bob")).await;
+    app.mock.forget_requests();
+    let told = explain(&app, bob.refresh_token()).good();
+    assert!(
+        told.starts_with("This is a refresh token of tokenbooth: POST /auth/refresh takes it, once."),
+        "{told}"
+    );
+    assert!(!told.contains("tbr_"), "{told}");
+    assert_eq!(app.mock.total_requests(), 0);
+    assert_eq!(app.refresh(bob.refresh_token()).await.status, 200, "it is not used up");
+}
+
+#[actix_web::test]
 async fn explain_token_says_what_each_provider_makes_of_a_token() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let google = app.mock.google();
