@@ -21,7 +21,9 @@ pub enum Traffic<'a> {
     Read(&'a [String]),
     /// `POST /auth/google` with these ID tokens, over and over.
     Exchange(&'a [String]),
-    /// The same, each token once.
+    /// The same, and each asks for a refresh token.
+    OfflineExchange(&'a [String]),
+    /// `POST /auth/google`, each token once.
     ExchangeOnce(&'a [String]),
     /// Reads and exchanges in turns, over and over.
     Both(&'a [String], &'a [String]),
@@ -90,6 +92,7 @@ fn lines(traffic: &Traffic<'_>, thread: usize) -> String {
     match traffic {
         Traffic::Read(tokens) => add("read", &share(tokens)),
         Traffic::Exchange(tokens) | Traffic::ExchangeOnce(tokens) => add("exchange", &share(tokens)),
+        Traffic::OfflineExchange(tokens) => add("offline", &share(tokens)),
         Traffic::Both(ours, theirs) => {
             for (our, their) in share(ours).iter().zip(&share(theirs)) {
                 add("read", std::slice::from_ref(our));
@@ -113,6 +116,7 @@ mod tests {
         let all = tokens(&["a", "b", "c"]);
         assert_eq!(lines(&Traffic::Read(&all), 0), "read a\nread c\n");
         assert_eq!(lines(&Traffic::ExchangeOnce(&all), 1), "exchange b\n");
+        assert_eq!(lines(&Traffic::OfflineExchange(&all), 1), "offline b\n");
         assert_eq!(lines(&Traffic::Both(&all, &tokens(&["x", "y"])), 0), "read a\nexchange x\n");
     }
 

@@ -1,5 +1,5 @@
--- What wrk sends: the lines of one file for each of its threads, "read <our token>" or "exchange <ID token>", one
--- request for each line. Written before this text: FOLDER, HOST, ONCE (no line is sent twice), DELAY (mean
+-- What wrk sends: the lines of one file for each of its threads, "read <our token>", "exchange <ID token>" or "offline <ID
+-- token>" (an exchange that asks for a refresh token), one request for each line. Written before this text: FOLDER, HOST, ONCE (no line is sent twice), DELAY (mean
 -- milliseconds between an answer and the next request of the same connection, 0 for none).
 
 local threads = {}
@@ -18,7 +18,8 @@ local function made_of(line)
   if kind == "read" then
     return READ:format(HOST, token)
   end
-  local body = '{"id_token":"' .. token .. '"}'
+  local scope = kind == "offline" and ',"scope":"offline_access"' or ""
+  local body = '{"id_token":"' .. token .. '"' .. scope .. '}'
   return EXCHANGE:format(HOST, #body, body)
 end
 

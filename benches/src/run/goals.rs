@@ -23,8 +23,9 @@ pub fn least_ratio(backend: Backend, kind: Kind) -> f64 {
         (Kind::Read, Backend::Postgres) => 0.40,
         (Kind::Exchange, Backend::Sqlite) => 0.19,
         (Kind::Exchange, Backend::Postgres) => 0.16,
-        (Kind::FirstLogin, Backend::Sqlite) => 0.055,
-        (Kind::FirstLogin, Backend::Postgres) => 0.03,
+        // Each stores something.
+        (Kind::OfflineExchange | Kind::FirstLogin, Backend::Sqlite) => 0.055,
+        (Kind::OfflineExchange | Kind::FirstLogin, Backend::Postgres) => 0.03,
     }
 }
 

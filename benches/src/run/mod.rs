@@ -45,6 +45,8 @@ enum Part {
     Read,
     /// Exchange of a known user's ID token
     Exchange,
+    /// The same with `offline_access`: a session is stored
+    OfflineExchange,
     /// Exchange of an ID token of somebody new
     FirstLogin,
     /// `GET /api/me` by one user

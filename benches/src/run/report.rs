@@ -25,7 +25,7 @@ pub fn conditions(arguments: &Arguments) {
 /// One measurement, as it is made. Round 0 is the warm-up.
 pub fn sample(round: u32, server: &str, kind: &str, sample: &Sample, floor: &Sample) {
     println!(
-        "round {round}  {server:<10} {kind:<11} {:>8.0} requests/s  p50 {:>7.2} ms  p99 {:>7.2} ms  own CPU {:>6.1} µs  {:>5.1} MB  ratio {:.3}",
+        "round {round}  {server:<10} {kind:<16} {:>8.0} requests/s  p50 {:>7.2} ms  p99 {:>7.2} ms  own CPU {:>6.1} µs  {:>5.1} MB  ratio {:.3}",
         sample.outcome.rate(),
         micros(sample.outcome.p50) / 1e3,
         micros(sample.outcome.p99) / 1e3,
@@ -38,7 +38,7 @@ pub fn sample(round: u32, server: &str, kind: &str, sample: &Sample, floor: &Sam
 /// The median of all rounds.
 pub fn table(rounds: &Rounds) {
     println!(
-        "\nmedian of {} rounds\n{:<22} {:>10} {:>8} {:>8} {:>12} {:>14} {:>9}  ratio to the floor (least..greatest)",
+        "\nmedian of {} rounds\n{:<27} {:>10} {:>8} {:>8} {:>12} {:>14} {:>9}  ratio to the floor (least..greatest)",
         rounds.floor.len(),
         "",
         "requests/s",
@@ -65,7 +65,7 @@ pub fn table(rounds: &Rounds) {
 
 fn line(name: &str, samples: &[Sample], cpu_in_floor_requests: f64, ratio: &str) {
     println!(
-        "{name:<22} {:>10.0} {:>8.2} {:>8.2} {:>12.1} {cpu_in_floor_requests:>14.2} {:>9.1}  {ratio}",
+        "{name:<27} {:>10.0} {:>8.2} {:>8.2} {:>12.1} {cpu_in_floor_requests:>14.2} {:>9.1}  {ratio}",
         median_of(samples, |sample| sample.outcome.rate()),
         median_of(samples, |sample| micros(sample.outcome.p50)) / 1e3,
         median_of(samples, |sample| micros(sample.outcome.p99)) / 1e3,

@@ -24,6 +24,8 @@ pub enum Kind {
     Read,
     /// Exchange of a known user's ID token.
     Exchange,
+    /// The same with `offline_access`: a session is stored, and a refresh token comes with the answer.
+    OfflineExchange,
     /// Exchange of an ID token of somebody new.
     FirstLogin,
 }
@@ -34,6 +36,7 @@ impl Kind {
         match self {
             Self::Read => "read",
             Self::Exchange => "exchange",
+            Self::OfflineExchange => "offline exchange",
             Self::FirstLogin => "first login",
         }
     }
@@ -42,6 +45,7 @@ impl Kind {
         match self {
             Self::Read => Part::Read,
             Self::Exchange => Part::Exchange,
+            Self::OfflineExchange => Part::OfflineExchange,
             Self::FirstLogin => Part::FirstLogin,
         }
     }
@@ -69,7 +73,7 @@ pub struct Rounds {
 /// # Errors
 /// Those of the measurements.
 pub fn measure(arguments: &Arguments, stage: &Stage) -> Result<Rounds> {
-    let kinds = [Kind::Read, Kind::Exchange, Kind::FirstLogin];
+    let kinds = [Kind::Read, Kind::Exchange, Kind::OfflineExchange, Kind::FirstLogin];
     // Half of the highest rate wants the highest rate.
     let half_of_it = |kind: &Kind| *kind == Kind::Read && arguments.wants(Part::HalfRate);
     let cases = kinds.into_iter().filter(|kind| arguments.wants(kind.part()) || half_of_it(kind));
@@ -125,7 +129,9 @@ impl Rounds {
             let sample = row.measure(booth, stage, pressure, &fresh)?;
             match row.kind {
                 Kind::Read => {}
-                Kind::Exchange => self.outbound += stage.mock.total_requests() - asked_before,
+                Kind::Exchange | Kind::OfflineExchange => {
+                    self.outbound += stage.mock.total_requests() - asked_before;
+                }
                 Kind::FirstLogin => newcomers.saw(sample.outcome.rate()),
             }
             report::sample(round, &row.backend.to_string(), row.kind.name(), &sample, &floor);
@@ -170,6 +176,9 @@ impl Row {
             Kind::Read => sample(server, &Traffic::Read(&booth.tokens), pressure),
             Kind::Exchange => {
                 sample_exchanges(server, &Traffic::Exchange(&stage.id_tokens), pressure, Ending::Known)
+            }
+            Kind::OfflineExchange => {
+                sample_exchanges(server, &Traffic::OfflineExchange(&stage.id_tokens), pressure, Ending::Known)
             }
             Kind::FirstLogin => {
                 sample_exchanges(server, &Traffic::ExchangeOnce(fresh), pressure, Ending::New)
