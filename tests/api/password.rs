@@ -236,20 +236,21 @@ on_both_databases! {
         }).await;
         alice_with_a_password(&app).await;
         app.sign_in(Person::named("bob")).await;
-        let mut took = [Vec::new(), Vec::new(), Vec::new()];
-        for _ in 0..15 {
-            for (email, took) in [ALICE, "nobody@example.com", "bob@example.com"].iter().zip(&mut took) {
+        // The fastest of many: what else the machine does only ever adds. On a busy one it takes more of them.
+        let mut fastest = [Duration::MAX; 3];
+        for attempt in 1.. {
+            for (email, fastest) in [ALICE, "nobody@example.com", "bob@example.com"].iter().zip(&mut fastest) {
                 let start = Instant::now();
                 app.sign_in_with_password(email, "wrong horse battery staple").await.assert_problem(401, "invalid_credentials");
-                took.push(start.elapsed());
+                *fastest = start.elapsed().min(*fastest);
             }
-        }
-        // The fastest of many: what else the machine does only ever adds.
-        let [wrong, nobody, none] = took.map(|took| took.into_iter().min().expect("times"));
-        assert!(wrong > Duration::from_millis(4), "{wrong:?} is too little to be compared");
-        for other in [nobody, none] {
-            let ratio = other.as_secs_f64() / wrong.as_secs_f64();
-            assert!((0.6..1.7).contains(&ratio), "wrong password {wrong:?}, no user {nobody:?}, no password {none:?}");
+            let [wrong, nobody, none] = fastest;
+            let alike = [nobody, none].iter().all(|other| (0.7..1.4).contains(&(other.as_secs_f64() / wrong.as_secs_f64())));
+            assert!(alike || attempt < 80, "wrong password {wrong:?}, no user {nobody:?}, no password {none:?}");
+            if alike && attempt >= 10 {
+                assert!(wrong > Duration::from_millis(4), "{wrong:?} is too little to be compared");
+                return;
+            }
         }
     }
 
