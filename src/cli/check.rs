@@ -54,6 +54,12 @@ pub(super) async fn run() -> Result<(), CommandError> {
 
 fn check_settings(settings: &Settings) -> Result<(), CommandError> {
     Findings::good("settings", &format!("complete for {}", settings.environment))?;
+    // We speak http only: whoever reaches us by https does so through a proxy.
+    let proxied = settings.server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    if proxied && settings.rate_limit.enabled && settings.server.trusted_proxies.is_empty() {
+        let text = "it is empty, and clients come through a proxy: to rate limits and the audit trail they are all one address";
+        Findings::warn("server.trusted_proxies", text)?;
+    }
     if settings.environment == Environment::Development {
         return Ok(());
     }

@@ -91,6 +91,12 @@ fn check_warns_of_what_works_and_is_not_meant() {
     let told = Ended::from(command.output()).good();
     assert!(told.contains("ok       settings: complete for production"), "{told}");
     assert!(told.contains("warning  server.public_url: it is made from host and port; set it"), "{told}");
+    let public_url = ("server.public_url", "https://auth.example.com");
+    let warning = "warning  server.trusted_proxies: it is empty, and clients come through a proxy";
+    assert!(run(&["check"], &[public_url]).good().contains(warning));
+    for remedy in [("server.trusted_proxies", "10.0.0.0/8"), ("rate_limit.enabled", "false")] {
+        assert!(!run(&["check"], &[public_url, remedy]).good().contains(warning));
+    }
 }
 
 #[test]
