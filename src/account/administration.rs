@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::identities::is_still;
 use super::profile::{self, Change, ProfileChange};
-use super::{ATTEMPTS, AccountError, crossed, revocation};
+use super::{AccountError, revocation, write};
 use crate::db::{Db, DbConn, DbError, events, identities, sessions, user_search, users};
 use crate::event::{Actor, EventKind, Origin};
 use crate::user::{Identity, User, UserId};
@@ -150,24 +150,6 @@ fn lock(
 /// An administrator who can sign in.
 fn counts(user: &User) -> bool {
     user.admin && !user.disabled
-}
-
-/// [`Db::write`], again when the change met another one.
-///
-/// # Errors
-/// The change's, or the database's.
-pub async fn write<T, F>(db: &Db, change: F) -> Result<T, AccountError>
-where
-    F: Fn(&mut DbConn) -> Result<Result<T, AccountError>, DbError> + Clone + Send + 'static,
-    T: Send + 'static,
-{
-    for _ in 0..ATTEMPTS {
-        match db.write(change.clone()).await {
-            Err(DbError::Conflict) => {}
-            result => return result?,
-        }
-    }
-    Err(crossed())
 }
 
 /// Users in order of creation, at most `limit`, after `after`: all, or those that [`user_search::search`] finds.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::audit::linked;
 use super::sign_in::{make_room_for_email, new_identity};
-use super::{ATTEMPTS, AccountError, crossed};
+use super::{AccountError, write};
 use crate::db::{Db, DbConn, DbError, events, identities, users};
 use crate::event::{EventKind, Origin};
 use crate::provider::VerifiedIdentity;
@@ -31,15 +31,9 @@ pub async fn link(
     identity: &VerifiedIdentity,
     origin: &Origin,
 ) -> Result<Linked, AccountError> {
-    for _ in 0..ATTEMPTS {
-        let (caller, identity, origin) = (caller.clone(), identity.clone(), origin.by(caller.id));
-        match db.write(move |conn| link_now(conn, &caller, &identity, &origin)).await {
-            // Somebody stored the same identity at the same moment: look whose it is.
-            Err(DbError::Conflict) => {}
-            result => return result?,
-        }
-    }
-    Err(crossed())
+    let (caller, identity, origin) = (caller.clone(), identity.clone(), origin.by(caller.id));
+    // Again when somebody stored the same identity at the same moment: then it is theirs.
+    write(db, move |conn| link_now(conn, &caller, &identity, &origin)).await
 }
 
 fn link_now(

@@ -1,4 +1,4 @@
-//! The rules for accounts. Each of them is a transaction ([`crate::db::Db::write`]) that begins by locking the user's row,
+//! The rules for accounts. Each of them is a transaction ([`Db::write`]) that begins by locking the user's row,
 //! looks, writes, and appends what happened to the audit trail: all of it, or nothing.
 //!
 //! - `sign_in`: from a [`crate::provider::VerifiedIdentity`] to the user it lets in.
@@ -27,7 +27,7 @@ use std::time::Duration;
 pub use self::audit::record_refusal;
 pub use self::sign_in::{SignIn, sign_in};
 use crate::clock::Timestamp;
-use crate::db::DbError;
+use crate::db::{Db, DbConn, DbError};
 use crate::password::PasswordError;
 use crate::settings::Settings;
 use crate::user::{User, UserId};
@@ -113,6 +113,24 @@ pub enum AccountError {
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// [`Db::write`], again when the change met another one.
+///
+/// # Errors
+/// The change's, or the database's.
+pub async fn write<T, F>(db: &Db, change: F) -> Result<T, AccountError>
+where
+    F: Fn(&mut DbConn) -> Result<Result<T, AccountError>, DbError> + Clone + Send + 'static,
+    T: Send + 'static,
+{
+    for _ in 0..ATTEMPTS {
+        match db.write(change.clone()).await {
+            Err(DbError::Conflict) => {}
+            result => return result?,
+        }
+    }
+    Err(crossed())
 }
 
 /// This long before `now`.

@@ -1,21 +1,21 @@
 //! `/api/admin/users`: what administrators see of users, and do to them.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::AdminUser;
+use super::answer;
 use super::identities::IdentityView;
 use super::json_body::{not_null, read_json};
 use super::me::{Me, check_name};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
 use super::refusals::{WithoutAdministrator, WithoutBody};
-use crate::account::AccountError;
 use crate::account::administration::{self, Account, UserChange};
 use crate::account::profile::Change;
+use crate::account::{self, AccountError};
 use crate::error::{ApiError, Code, Problem};
 use crate::state::AppState;
 use crate::user::UserId;
@@ -90,7 +90,7 @@ pub(crate) async fn list_users(
     let (after, rows) = (wanted.after.map(UserId::from), wanted.rows());
     let found = state.db.run(move |conn| administration::list(conn, &text, after, rows)).await?;
     let page: Page<UserView> = wanted.page(found, |account| account.user.id.into(), keys);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
+    Ok(answer::ok(page))
 }
 
 /// One user
@@ -114,7 +114,7 @@ pub(crate) async fn show_user(
 ) -> Result<HttpResponse, ApiError> {
     let id = user_id(&id)?;
     let account = state.db.run(move |conn| administration::show(conn, id)).await??;
-    Ok(answer(account))
+    Ok(shown(account))
 }
 
 /// A change of a user. A member left out stays.
@@ -173,13 +173,13 @@ pub(crate) async fn update_user(
     let id = user_id(&id)?;
     let change = read_json::<UserBody>(&request, body).await?.checked()?;
     let origin = origin.by(admin.id);
-    let account = administration::write(&state.db, move |conn| {
+    let account = account::write(&state.db, move |conn| {
         match administration::change(conn, id, change.clone(), &origin)? {
             Ok(user) => Ok(Ok(administration::with_identities(conn, user)?)),
             Err(refused) => Ok(Err(refused)),
         }
     });
-    Ok(answer(account.await?))
+    Ok(shown(account.await?))
 }
 
 /// Delete a user with all identities and sessions
@@ -207,8 +207,8 @@ pub(crate) async fn delete_user(
 ) -> Result<HttpResponse, ApiError> {
     let id = user_id(&id)?;
     let origin = origin.by(admin.id);
-    administration::write(&state.db, move |conn| administration::delete(conn, id, &origin)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    account::write(&state.db, move |conn| administration::delete(conn, id, &origin)).await?;
+    Ok(answer::done())
 }
 
 /// End every token and every session of a user
@@ -235,8 +235,8 @@ pub(crate) async fn revoke_tokens(
 ) -> Result<HttpResponse, ApiError> {
     let id = user_id(&id)?;
     let origin = origin.by(admin.id);
-    administration::write(&state.db, move |conn| administration::revoke_tokens(conn, id, &origin)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    account::write(&state.db, move |conn| administration::revoke_tokens(conn, id, &origin)).await?;
+    Ok(answer::done())
 }
 
 /// The id in a path. One that cannot be one is nobody's.
@@ -244,6 +244,6 @@ fn user_id(text: &str) -> Result<UserId, AccountError> {
     text.parse().map_err(|_| AccountError::UnknownUser)
 }
 
-fn answer(account: Account) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(UserView::from(account))
+fn shown(account: Account) -> HttpResponse {
+    answer::ok(UserView::from(account))
 }

@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::AdminUser;
+use super::answer;
 use super::paging::{Page, PageQuery, Wanted};
 use super::refusals::WithoutAdministrator;
 use crate::clock::Timestamp;
@@ -111,5 +111,5 @@ pub(crate) async fn list_events(
     let (before, rows) = (wanted.after, wanted.rows());
     let found = state.db.run(move |conn| events::list(conn, filter, before, rows)).await?;
     let page: Page<EventView> = wanted.page(found, |event| event.id, keys);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
+    Ok(answer::ok(page))
 }

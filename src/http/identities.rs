@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::CurrentUser;
+use super::answer;
 use super::exchange::find_provider;
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::{WithinAddressLimit, within_account_limit};
@@ -85,7 +86,7 @@ pub(crate) async fn list_identities(
     let (after, rows) = (wanted.after, wanted.rows());
     let found = state.db.run(move |conn| crate::db::identities::page(conn, user.id, after, rows)).await?;
     let page: Page<IdentityView> = wanted.page(found, |identity| identity.id, keys);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
+    Ok(answer::ok(page))
 }
 
 /// Link another identity to the caller's account
@@ -158,5 +159,5 @@ pub(crate) async fn unlink_identity(
     // An id that cannot be one is nobody's, like any other that is not the caller's.
     let id = id.parse().map_err(|_| AccountError::NoSuchIdentity)?;
     identities::unlink(&state.db, user.id, id, state.settings.password.enabled, &origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::done())
 }

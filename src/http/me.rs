@@ -1,12 +1,12 @@
 //! `/api/me`: the caller's own account.
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::CurrentUser;
+use super::answer;
 use super::json_body::read_json;
 use super::origin::RequestOrigin;
 use super::refusals::{WithoutBody, WithoutUser};
@@ -68,7 +68,7 @@ impl From<User> for Me {
     ),
 )]
 pub(crate) async fn show_me(CurrentUser(user): CurrentUser) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Me::from(user))
+    answer::ok(Me::from(user))
 }
 
 /// A change of a profile. A member left out stays; `null` clears it and hands it back to the provider at the next login.
@@ -132,7 +132,7 @@ pub(crate) async fn update_me(
 ) -> Result<HttpResponse, ApiError> {
     let change = read_json::<ProfileBody>(&request, body).await?.checked()?;
     let user = profile::update(&state.db, user.id, change, state.clock.now()).await?;
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Me::from(user)))
+    Ok(answer::ok(Me::from(user)))
 }
 
 /// Delete the caller's account with all identities and sessions
@@ -156,5 +156,5 @@ pub(crate) async fn delete_me(
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     administration::delete_own(&state.db, &user, &origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::done())
 }

@@ -1,6 +1,7 @@
 //! Every URL of the product on one screen. A handler reads as the protocol does: take, verify, decide, store, answer.
 
 mod admin;
+mod answer;
 mod bearer;
 mod cors;
 mod docs;

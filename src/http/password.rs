@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::CurrentUser;
+use super::answer;
 use super::exchange::record;
 use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
@@ -133,7 +134,7 @@ pub(crate) async fn set_password(
     let NewPasswordBody { new_password, current_password } = read_json(&request, body).await?;
     within_account_limit(&state, Account::User(user.id))?;
     password::set(&state.db, &state.passwords, &user, new_password, current_password, &origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::done())
 }
 
 /// Remove the caller's password
@@ -169,7 +170,7 @@ pub(crate) async fn remove_password(
     let CurrentPasswordBody { current_password } = read_json_or_nothing(&request, body).await?;
     within_account_limit(&state, Account::User(user.id))?;
     password::remove(&state.db, &state.passwords, &user, current_password, &origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::done())
 }
 
 fn refuse_when_disabled(state: &AppState) -> Result<(), ApiError> {

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::CurrentUser;
+use super::answer;
 use super::bearer::CurrentSession;
 use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
@@ -146,7 +146,7 @@ pub(crate) async fn log_out(
     if let Some(presented) = RefreshToken::parse(body.refresh_token.expose_secret()) {
         sessions::log_out(&state.db, &presented, &origin).await?;
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::done())
 }
 
 /// End every token and every session of the caller
@@ -167,7 +167,7 @@ pub(crate) async fn log_out_everywhere(
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     revocation::log_out_everywhere(&state.db, user.id, &origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::done())
 }
 
 /// The caller's sessions, oldest first
@@ -197,7 +197,7 @@ pub(crate) async fn list_sessions(
         (session, current)
     });
     let page: Page<SessionView> = wanted.page(found.collect(), |(session, _)| session.id, keys);
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(page))
+    Ok(answer::ok(page))
 }
 
 /// End one session of the caller
@@ -224,7 +224,7 @@ pub(crate) async fn end_session(
 ) -> Result<HttpResponse, ApiError> {
     let id = id.parse().map_err(|_| AccountError::NoSuchSession)?;
     sessions::end(&state.db, user.id, id, &origin).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(answer::done())
 }
 
 fn times(state: &AppState) -> Times {

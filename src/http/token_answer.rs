@@ -1,11 +1,11 @@
 //! The answer that all ways to sign in have in common (RFC 6749 §5.1, with the user beside it).
 
-use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::answer;
 use super::origin::device;
 use crate::account::{SignIn, sessions};
 use crate::error::ApiError;
@@ -109,6 +109,6 @@ impl TokenAnswer {
 
     /// RFC 6749 §5.1: not to be stored by anyone on the way.
     pub(super) fn into_response(self) -> HttpResponse {
-        HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(self)
+        answer::ok(self)
     }
 }
