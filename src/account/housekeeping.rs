@@ -1,10 +1,11 @@
-//! Throwing away what has had its time: events past `events.retention`, and sessions that nobody can refresh any more.
+//! Throwing away what has had its time: events past `events.retention`, sessions that nobody can refresh any more, and the
+//! marks of one-time codes that have ended.
 
 use std::time::Duration;
 
 use super::ago;
 use crate::clock::{SharedClock, Timestamp};
-use crate::db::{Db, DbConn, DbError, events, sessions};
+use crate::db::{Db, DbConn, DbError, events, sessions, spent_codes};
 use crate::settings::Settings;
 
 /// Rows of one transaction: whoever else wants to write waits for milliseconds, not for the whole of it.
@@ -12,6 +13,8 @@ const BATCH: u16 = 1000;
 /// A process that is started again and again should do its work first.
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_hours(1);
+/// Seconds that another replica's clock may be behind, with much to spare.
+const CLOCK_SKEW: i64 = 60 * 60;
 
 /// What a sweep has removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Swept {
     pub events: usize,
     /// Rows of `sessions`.
     pub sessions: usize,
+    /// Rows of `spent_codes`.
+    pub spent_codes: usize,
 }
 
 /// Removes what is too old at `now`. Several replicas may do so at the same moment.
@@ -35,6 +40,11 @@ pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept
         events: in_batches(db, move |conn, limit| events::delete_before(conn, kept_since, limit)).await?,
         sessions: in_batches(db, move |conn, limit| sessions::delete_unused_since(conn, used_since, limit))
             .await?,
+        // A replica whose clock is behind still takes a code that has ended here.
+        spent_codes: in_batches(db, move |conn, limit| {
+            spent_codes::delete_before(conn, now.plus(-CLOCK_SKEW), limit)
+        })
+        .await?,
     })
 }
 
@@ -65,10 +75,10 @@ impl Housekeeping {
             tokio::time::sleep(FIRST_PAUSE).await;
             loop {
                 match sweep(&db, &settings, clock.now()).await {
-                    Ok(Swept { events: 0, sessions: 0 }) => {}
-                    Ok(Swept { events, sessions }) => {
-                        log::info!("removed what has had its time: {events} events, {sessions} sessions");
-                    }
+                    Ok(swept) if swept == Swept::default() => {}
+                    Ok(Swept { events, sessions, spent_codes }) => log::info!(
+                        "removed what has had its time: {events} events, {sessions} sessions, {spent_codes} spent codes"
+                    ),
                     Err(error) => log::warn!("what has had its time could not be removed: {error}"),
                 }
                 tokio::time::sleep(PAUSE).await;

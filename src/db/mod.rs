@@ -11,6 +11,7 @@ pub mod password_hashes;
 mod rounds;
 mod schema;
 pub mod sessions;
+pub mod spent_codes;
 mod url;
 pub mod user_search;
 pub mod users;

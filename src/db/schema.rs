@@ -43,6 +43,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    spent_codes (id) {
+        id -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Text,
         email -> Nullable<Text>,
@@ -65,4 +72,4 @@ diesel::table! {
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 
-diesel::allow_tables_to_appear_in_same_query!(events, identities, sessions, users,);
+diesel::allow_tables_to_appear_in_same_query!(events, identities, sessions, spent_codes, users,);

@@ -7,6 +7,9 @@ use actix_web::http::StatusCode;
 #[expect(missing_docs, reason = "the table says it")]
 pub enum Code {
     InvalidRequest,
+    RedirectNotAllowed,
+    InvalidState,
+    CodeRefused,
     WeakPassword,
     InvalidToken,
     InvalidCredentials,
@@ -17,6 +20,8 @@ pub enum Code {
     InvalidRefreshToken,
     UserDisabled,
     WrongPassword,
+    AccessDenied,
+    CsrfFailed,
     AdminRequired,
     UnknownProvider,
     NotFound,
@@ -43,6 +48,13 @@ impl Code {
     pub fn row(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::InvalidRequest => (StatusCode::BAD_REQUEST, "invalid_request", "The request is malformed"),
+            Self::RedirectNotAllowed => {
+                (StatusCode::BAD_REQUEST, "redirect_not_allowed", "The way back is not allowed")
+            }
+            Self::InvalidState => {
+                (StatusCode::BAD_REQUEST, "invalid_state", "This sign-in was not begun here, or is over")
+            }
+            Self::CodeRefused => (StatusCode::BAD_REQUEST, "code_refused", "The code is not accepted"),
             Self::WeakPassword => (StatusCode::BAD_REQUEST, "weak_password", "The password is too weak"),
             Self::InvalidToken => (StatusCode::UNAUTHORIZED, "invalid_token", "The token is not accepted"),
             Self::InvalidCredentials => {
@@ -64,6 +76,10 @@ impl Code {
             Self::UserDisabled => (StatusCode::FORBIDDEN, "user_disabled", "The account is disabled"),
             Self::WrongPassword => {
                 (StatusCode::FORBIDDEN, "wrong_password", "The current password is another one")
+            }
+            Self::AccessDenied => (StatusCode::FORBIDDEN, "access_denied", "The sign-in was called off"),
+            Self::CsrfFailed => {
+                (StatusCode::FORBIDDEN, "csrf_failed", "The request does not come from our own pages")
             }
             Self::AdminRequired => {
                 (StatusCode::FORBIDDEN, "admin_required", "Only administrators may do this")

@@ -18,6 +18,7 @@ impl From<Refusal> for ApiError {
             Refusal::IssuerMismatch(detail) => Self::new(Code::IssuerMismatch, detail),
             Refusal::TokenExpired(detail) => Self::new(Code::TokenExpired, detail),
             Refusal::NonceMismatch(detail) => Self::new(Code::NonceMismatch, detail),
+            Refusal::CodeRefused(detail) => Self::new(Code::CodeRefused, detail),
             Refusal::Outage(outage) => {
                 let code = match outage.kind {
                     OutageKind::BadAnswer => Code::ProviderBadAnswer,

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::client::{Answer, ProviderClient, rate_limit_reset, retry_after};
 use super::identity::Profile;
 use super::key_cache::KeysStatus;
-use super::{Credential, CredentialKind, Outage, Provider, Refusal, VerifiedIdentity};
+use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
 use crate::settings::GithubSettings;
 
 const NAME: &str = "github";
@@ -218,6 +218,14 @@ fn has_next_page(headers: &HeaderMap) -> bool {
 impl Provider for Github {
     fn name(&self) -> &str {
         NAME
+    }
+
+    fn display_name(&self) -> &str {
+        "GitHub"
+    }
+
+    fn redirect_flow(&self) -> Option<&dyn RedirectFlow> {
+        None
     }
 
     fn accepts(&self) -> &'static [CredentialKind] {

@@ -13,7 +13,7 @@ use super::client::ProviderClient;
 use super::id_token::IdTokens;
 use super::identity::{Profile, is_subject};
 use super::key_cache::{KeySource, KeysStatus};
-use super::{Credential, CredentialKind, Outage, Provider, Refusal, VerifiedIdentity};
+use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
 use crate::clock::{SharedClock, Timestamp};
 use crate::jws::looks_like_a_jwt;
 use crate::settings::{GoogleSettings, JwksSettings};
@@ -176,6 +176,14 @@ fn check_not_expired(info: &TokenInfo, now: Timestamp) -> Result<(), Refusal> {
 impl Provider for Google {
     fn name(&self) -> &str {
         self.id_tokens.provider()
+    }
+
+    fn display_name(&self) -> &str {
+        "Google"
+    }
+
+    fn redirect_flow(&self) -> Option<&dyn RedirectFlow> {
+        None
     }
 
     fn accepts(&self) -> &'static [CredentialKind] {

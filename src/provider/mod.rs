@@ -12,6 +12,7 @@ mod jwks;
 mod key_cache;
 mod oidc;
 mod outage;
+mod redirect;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use self::identity::VerifiedIdentity;
 pub use self::key_cache::KeysStatus;
 use self::oidc::OpenIdProvider;
 pub use self::outage::{Outage, OutageKind};
+pub use self::redirect::{AuthorizationRequest, RedirectFlow, ReturnedCode};
 use crate::clock::SharedClock;
 use crate::settings::Settings;
 
@@ -68,6 +70,9 @@ pub enum Refusal {
     /// Not the nonce that was asked for.
     #[error("{0}")]
     NonceMismatch(String),
+    /// The code that came back from the provider is not one it takes (any more).
+    #[error("{0}")]
+    CodeRefused(String),
     /// Nothing can be said of the token now.
     #[error(transparent)]
     Outage(#[from] Outage),
@@ -78,6 +83,12 @@ pub enum Refusal {
 pub trait Provider: Send + Sync {
     /// Its name in the settings and in `/auth/{provider}`.
     fn name(&self) -> &str;
+
+    /// The name people know it by, for a button.
+    fn display_name(&self) -> &str;
+
+    /// Signing in by way of a browser, when it is configured for that.
+    fn redirect_flow(&self) -> Option<&dyn RedirectFlow>;
 
     /// The kinds of credential it can prove.
     fn accepts(&self) -> &'static [CredentialKind];
@@ -144,6 +155,21 @@ impl Providers {
         credential: &Credential,
     ) -> Result<VerifiedIdentity, Refusal> {
         tokio::time::timeout(self.timeout, provider.verify(credential))
+            .await
+            .unwrap_or_else(|_| Err(Outage::timeout(provider.name(), self.timeout).into()))
+    }
+
+    /// [`RedirectFlow::redeem`] within `http_client.timeout`, however many requests it takes.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub async fn redeem(
+        &self,
+        provider: &dyn Provider,
+        flow: &dyn RedirectFlow,
+        returned: &ReturnedCode<'_>,
+    ) -> Result<VerifiedIdentity, Refusal> {
+        tokio::time::timeout(self.timeout, flow.redeem(returned))
             .await
             .unwrap_or_else(|_| Err(Outage::timeout(provider.name(), self.timeout).into()))
     }

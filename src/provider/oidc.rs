@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::client::ProviderClient;
 use super::id_token::IdTokens;
 use super::key_cache::{KeySource, KeysStatus};
-use super::{Credential, CredentialKind, Outage, Provider, Refusal, VerifiedIdentity};
+use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
 use crate::clock::SharedClock;
 use crate::settings::{JwksSettings, OidcSettings};
 
@@ -15,6 +15,7 @@ const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 /// A provider configured by its discovery URL.
 pub(super) struct OpenIdProvider {
     id_tokens: IdTokens,
+    display_name: String,
 }
 
 impl OpenIdProvider {
@@ -36,7 +37,8 @@ impl OpenIdProvider {
         };
         let id_tokens =
             IdTokens::new(source, &settings.client_ids, vec![issuer], settings.nonce, jwks, client, clock);
-        Self { id_tokens }
+        let display_name = settings.display_name.clone().unwrap_or_else(|| name.to_owned());
+        Self { id_tokens, display_name }
     }
 }
 
@@ -44,6 +46,14 @@ impl OpenIdProvider {
 impl Provider for OpenIdProvider {
     fn name(&self) -> &str {
         self.id_tokens.provider()
+    }
+
+    fn display_name(&self) -> &str {
+        &self.display_name
+    }
+
+    fn redirect_flow(&self) -> Option<&dyn RedirectFlow> {
+        None
     }
 
     fn accepts(&self) -> &'static [CredentialKind] {

@@ -124,6 +124,8 @@ impl Settings {
             ("http_client.timeout", self.http_client.timeout, Duration::from_millis(1)),
             ("refresh.idle_ttl", self.refresh.idle_ttl, Duration::from_secs(1)),
             ("refresh.absolute_ttl", self.refresh.absolute_ttl, Duration::from_secs(1)),
+            ("sign_in.state_ttl", self.sign_in.state_ttl, Duration::from_secs(1)),
+            ("sign_in.code_ttl", self.sign_in.code_ttl, Duration::from_secs(1)),
             ("events.retention", self.events.retention, Duration::from_secs(1)),
         ];
         for (key, value, least) in positive {
@@ -137,6 +139,12 @@ impl Settings {
                 "an entry is no e-mail address",
                 "Write addresses like ada@mail.com",
             ));
+        }
+        for uri in &self.sign_in.redirect_uris {
+            super::sign_in::check_redirect_uri(uri).map_err(|problem| {
+                let remedy = "Write them like https://app.mail.com/welcome, http://127.0.0.1/callback (any port) or com.mail.app:/callback";
+                SettingsError::new("sign_in.redirect_uris", problem, remedy)
+            })?;
         }
         if self.token.audience.is_empty() {
             return Err(SettingsError::new(

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod load;
 mod providers;
+mod sign_in;
 mod values;
 
 use std::net::IpAddr;
@@ -19,6 +20,7 @@ pub(crate) use self::check::check_provider_url;
 pub use self::explain::SettingsError;
 pub use self::load::{Environment, Sources};
 pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
+pub use self::sign_in::SignInSettings;
 use crate::db::DatabaseUrl;
 
 /// All settings, checked.
@@ -46,6 +48,8 @@ pub struct Settings {
     pub password: PasswordSettings,
     /// Refresh tokens.
     pub refresh: RefreshSettings,
+    /// Signing in by way of a browser.
+    pub sign_in: SignInSettings,
     /// Administrators.
     pub admin: AdminSettings,
     /// The audit trail.

@@ -36,7 +36,7 @@ pub struct GoogleSettings {
     /// The app's client ids; a token's `aud` must be one of them.
     #[serde(deserialize_with = "values::list")]
     pub client_ids: Vec<String>,
-    /// For the redirect flow.
+    /// The secret of the first client id, for the redirect flow; without it there is none.
     #[serde(default, deserialize_with = "values::secret")]
     pub client_secret: Option<SecretString>,
     /// Google's OpenID Connect discovery document.
@@ -74,6 +74,11 @@ pub struct OidcSettings {
     /// The app's client ids there.
     #[serde(deserialize_with = "values::list")]
     pub client_ids: Vec<String>,
+    /// The secret of the first of them, for the redirect flow; an app without one has PKCE alone.
+    #[serde(default, deserialize_with = "values::secret")]
+    pub client_secret: Option<SecretString>,
+    /// What people know it by; its name in the settings when absent.
+    pub display_name: Option<String>,
     /// The `iss` of its tokens; the one that belongs to `discovery_url` when absent.
     pub issuer: Option<String>,
     /// What is asked of a nonce.

@@ -1,0 +1,32 @@
+//! Queries on `spent_codes`: one-time codes that were exchanged.
+
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::connection::{on_either, unlocked_on_either};
+use super::schema::spent_codes;
+use super::{DbConn, DbError};
+use crate::clock::Timestamp;
+
+/// Marks the code of this id as exchanged. It may be forgotten after `expires_at`.
+///
+/// # Errors
+/// [`DbError::Conflict`] when it was exchanged before.
+pub fn insert(conn: &mut DbConn, id: Uuid, expires_at: Timestamp) -> Result<(), DbError> {
+    let values = (spent_codes::id.eq(id.to_string()), spent_codes::expires_at.eq(expires_at.0));
+    let statement = diesel::insert_into(spent_codes::table).values(values);
+    on_either!(conn, |conn| statement.execute(conn))?;
+    Ok(())
+}
+
+/// Forgets codes that ended before `moment`, at most `limit` of them, and answers how many.
+///
+/// # Errors
+/// [`DbError`].
+pub fn delete_before(conn: &mut DbConn, moment: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let old =
+        spent_codes::table.filter(spent_codes::expires_at.lt(moment.0)).select(spent_codes::id).limit(limit);
+    let old: Vec<String> = unlocked_on_either!(conn, old);
+    let statement = diesel::delete(spent_codes::table.filter(spent_codes::id.eq_any(old)));
+    Ok(on_either!(conn, |conn| statement.execute(conn))?)
+}

@@ -1,0 +1,50 @@
+//! Signing in by way of a browser: the authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636), as far as a provider
+//! has to do with it.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{Outage, Refusal, VerifiedIdentity};
+
+/// What a browser is sent to the provider with.
+#[derive(Debug)]
+pub struct AuthorizationRequest<'a> {
+    /// Our callback, as it is registered there.
+    pub redirect_uri: &'a str,
+    /// Comes back with the answer, unchanged.
+    pub state: &'a str,
+    /// Comes back in the ID token, where there is one (OpenID Connect Core §3.1.2.1).
+    pub nonce: &'a str,
+    /// SHA-256 of the verifier in base64url: `S256` (RFC 7636 §4.2), and no other method.
+    pub code_challenge: &'a str,
+}
+
+/// The code that a browser brought back, and what shows that it is ours.
+#[derive(Debug)]
+pub struct ReturnedCode<'a> {
+    /// As it came in the callback. Kept from logs by its type.
+    pub code: &'a SecretString,
+    /// The callback that the code was sent to.
+    pub redirect_uri: &'a str,
+    /// What the challenge was made of.
+    pub code_verifier: &'a SecretString,
+    /// What the ID token must carry.
+    pub nonce: &'a str,
+}
+
+/// A provider that browsers can be sent to.
+#[async_trait]
+pub trait RedirectFlow: Send + Sync {
+    /// Where the browser is sent.
+    ///
+    /// # Errors
+    /// When the provider's discovery document cannot be had.
+    async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Outage>;
+
+    /// Exchanges the code for the provider's token, proves that, and forgets it.
+    ///
+    /// # Errors
+    /// [`Refusal::CodeRefused`] when it is no code of ours or was used; otherwise as [`super::Provider::verify`].
+    async fn redeem(&self, returned: &ReturnedCode<'_>) -> Result<VerifiedIdentity, Refusal>;
+}
