@@ -28,9 +28,9 @@ use crate::password::Passwords;
 use crate::provider::{ProviderClient, Providers};
 use crate::rate_limit::RateLimits;
 use crate::secrets::Secrets;
-use crate::settings::{DatabaseSettings, Settings, SettingsError};
+use crate::settings::{DatabaseSettings, PublicUrl, Settings, SettingsError};
 use crate::state::AppState;
-use crate::token::Tokens;
+use crate::token::{SealError, Tokens};
 
 /// An idle connection is closed after this, so that a stopping process need not wait longer for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -73,6 +73,9 @@ pub enum StartError {
     /// The secret of the tokens.
     #[error("token.secret, token.previous_secrets: {0}")]
     Secret(#[from] UnusableKey),
+    /// The keys derived from it.
+    #[error("token.secret, token.previous_secrets: {0}")]
+    Sealing(#[from] SealError),
     /// The server.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),
@@ -114,6 +117,9 @@ impl Tokenbooth {
             tokens: secrets.tokens(&settings)?,
             refresh_keys: Arc::new(secrets.derive("refresh token")),
             cursor_keys: secrets.derive("cursor"),
+            attempt_keys: secrets.sealing("sign-in attempt")?,
+            code_keys: secrets.sealing("one-time code")?,
+            public_url: PublicUrl::of(&settings),
             rules,
             settings,
             db,

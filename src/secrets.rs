@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::jws::UnusableKey;
 use crate::secret_file;
 use crate::settings::Settings;
-use crate::token::{DerivedKeys, Keyring, Tokens};
+use crate::token::{DerivedKeys, Keyring, SealError, SealingKeys, Tokens};
 
 /// `token.secret`, as it is set or made for development, and those before it.
 pub(crate) struct Secrets {
@@ -37,6 +37,14 @@ impl Secrets {
         let keyring = Keyring::new(&self.current, &self.previous)?;
         let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
         Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
+    }
+
+    /// Keys that seal what clients carry for us, for an end that no other `purpose` has.
+    ///
+    /// # Errors
+    /// When the cryptographic library takes no such key.
+    pub(crate) fn sealing(&self, purpose: &str) -> Result<SealingKeys, SealError> {
+        SealingKeys::new(&self.current, &self.previous, purpose)
     }
 
     /// Keys for another end, which no other `purpose` gets.

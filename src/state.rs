@@ -15,8 +15,8 @@ use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::provider::Providers;
 use crate::rate_limit::RateLimits;
-use crate::settings::Settings;
-use crate::token::{DerivedKeys, Tokens};
+use crate::settings::{PublicUrl, Settings};
+use crate::token::{DerivedKeys, SealingKeys, Tokens};
 
 /// One for all workers, made by [`crate::Tokenbooth`].
 pub(crate) struct AppState {
@@ -27,6 +27,11 @@ pub(crate) struct AppState {
     pub(crate) refresh_keys: Arc<DerivedKeys>,
     /// What the cursors of lists are signed with.
     pub(crate) cursor_keys: DerivedKeys,
+    /// What the cookies of sign-ins under way are sealed with.
+    pub(crate) attempt_keys: SealingKeys,
+    /// What one-time codes are sealed with.
+    pub(crate) code_keys: SealingKeys,
+    pub(crate) public_url: PublicUrl,
     pub(crate) rules: Arc<AccountRules>,
     pub(crate) providers: Providers,
     pub(crate) passwords: Passwords,

@@ -115,6 +115,23 @@ impl ApiError {
         self.code
     }
 
+    /// What was received, what was expected, and which setting decides.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The caller is nobody we know, and could be let in.
+    pub(crate) fn wants_sign_in(&self) -> bool {
+        self.challenge.is_some()
+    }
+
+    /// Leaves in the response what the access log says of it.
+    pub(crate) fn note(&self, response: &mut HttpResponse) {
+        let reason = self.reason.clone().unwrap_or_else(|| self.detail.clone());
+        response.extensions_mut().insert(RefusalNote { code: self.code.as_str(), reason });
+    }
+
     /// Who was refused, when the credential was proved: for the audit trail.
     pub(crate) fn user_id(&self) -> Option<UserId> {
         self.user_id
@@ -166,14 +183,14 @@ impl ResponseError for ApiError {
             }
             _ => {}
         }
-        let reason = self.reason.clone().unwrap_or_else(|| self.detail.clone());
-        response.extensions_mut().insert(RefusalNote { code, reason });
-        response.json(Problem {
+        let mut response = response.json(Problem {
             kind: format!("urn:tokenbooth:error:{code}"),
             title,
             status: status.as_u16(),
             detail: &self.detail,
             code,
-        })
+        });
+        self.note(&mut response);
+        response
     }
 }

@@ -1,6 +1,6 @@
 //! Who is calling: the extractors for protected routes, ours and an embedding app's.
 //!
-//! Bearer token → verified claims → the user's row, read now → `token_version` and `disabled` checked. There is no
+//! Bearer token, or a browser's cookie → verified claims → the user's row, read now → `token_version` and `disabled` checked. There is no
 //! session: the row is what makes a disabled user go at the next request.
 
 use actix_web::dev::Payload;
@@ -9,6 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use uuid::Uuid;
 
+use super::{cookies, csrf};
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
 use crate::token::VerifiedClaims;
@@ -29,6 +30,9 @@ pub(super) struct CurrentSession {
     pub(super) session_id: Option<Uuid>,
 }
 
+/// Who looks at a page: a user, or a stranger. That the database cannot be asked is an error all the same.
+pub(super) struct Visitor(pub(super) Option<CurrentSession>);
+
 impl FromRequest for CurrentUser {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
@@ -45,6 +49,22 @@ impl FromRequest for CurrentSession {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         Box::pin(current_session(request))
+    }
+}
+
+impl FromRequest for Visitor {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = current_session(request);
+        Box::pin(async move {
+            match session.await {
+                Ok(session) => Ok(Self(Some(session))),
+                Err(error) if error.code() == Code::InvalidToken => Ok(Self(None)),
+                Err(error) => Err(error),
+            }
+        })
     }
 }
 
@@ -75,9 +95,18 @@ fn current_session(request: &HttpRequest) -> impl Future<Output = Result<Current
     }
 }
 
+/// A request with `Authorization` is judged by that alone; the cookie counts only without it.
 fn verified_claims(request: &HttpRequest, state: &AppState) -> Result<VerifiedClaims, ApiError> {
-    let token = bearer_token(request)?;
-    Ok(state.tokens.verify(token, state.clock.now())?)
+    if request.headers().contains_key(AUTHORIZATION) {
+        return Ok(state.tokens.verify(bearer_token(request)?, state.clock.now())?);
+    }
+    let token = cookies::read(request, cookies::SESSION).ok_or_else(ApiError::missing_bearer)?;
+    let claims = state.tokens.verify(token, state.clock.now())?;
+    // A browser adds the cookie to what any page has it send.
+    if !request.method().is_safe() {
+        csrf::check(request, state)?;
+    }
+    Ok(claims)
 }
 
 /// The credential of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).

@@ -5,6 +5,7 @@ mod check;
 mod explain;
 mod load;
 mod providers;
+mod public_url;
 mod sign_in;
 mod values;
 
@@ -20,6 +21,7 @@ pub(crate) use self::check::check_provider_url;
 pub use self::explain::SettingsError;
 pub use self::load::{Environment, Sources};
 pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
+pub use self::public_url::PublicUrl;
 pub use self::sign_in::SignInSettings;
 use crate::db::DatabaseUrl;
 

@@ -15,13 +15,8 @@ impl DerivedKeys {
     /// Keys for `purpose`, a short text that no other purpose has.
     #[must_use]
     pub fn new(secret: &SecretString, previous: &[SecretString], purpose: &str) -> Self {
-        let derive = |secret: &SecretString| {
-            let master = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
-            // A token of ours is an HMAC under the same master, but of a text that begins with base64url.
-            let derived = hmac::sign(&master, format!("\0tokenbooth {purpose}").as_bytes());
-            hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
-        };
-        Self { keys: std::iter::once(secret).chain(previous).map(derive).collect() }
+        let key = |secret| hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, purpose));
+        Self { keys: std::iter::once(secret).chain(previous).map(key).collect() }
     }
 
     /// The message's tag (32 bytes) under the current key.
@@ -34,6 +29,13 @@ impl DerivedKeys {
     pub fn tags<'a>(&'a self, message: &'a [u8]) -> impl Iterator<Item = [u8; 32]> + 'a {
         self.keys.iter().map(|key| tag(key, message))
     }
+}
+
+/// 32 bytes that tell nothing of the secret, nor of those for another purpose.
+pub(super) fn derive(secret: &SecretString, purpose: &str) -> [u8; 32] {
+    let master = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+    // A token of ours is an HMAC under the same master, but of a text that begins with base64url.
+    tag(&master, format!("\0tokenbooth {purpose}").as_bytes())
 }
 
 fn tag(key: &hmac::Key, message: &[u8]) -> [u8; 32] {

@@ -1,10 +1,11 @@
-//! Our own tokens: a short-lived HS256 JWT with the internal user id as `sub`, issued here, verified here; and the opaque
-//! refresh token that gets the next one.
+//! Our own tokens: a short-lived HS256 JWT with the internal user id as `sub`, issued here, verified here; the opaque refresh
+//! token that gets the next one; and sealed values, which clients carry for us.
 
 mod claims;
 mod derived;
 mod keyring;
 mod refresh;
+mod sealed;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use self::claims::Claims;
 pub use self::derived::DerivedKeys;
 pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
 pub use self::refresh::{NoRandomness, RefreshToken};
+pub use self::sealed::{SealError, SealingKeys};
 use crate::clock::Timestamp;
 use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};
 use crate::user::{User, UserId};

@@ -1,0 +1,90 @@
+//! Refusals as pages, for those who look at them; programs get the same as JSON.
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, HeaderName, LOCATION};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use askama::Template;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::html;
+use crate::error::ApiError;
+use crate::state::AppState;
+
+#[derive(Template)]
+#[template(path = "refusal.html")]
+struct RefusalPage<'a> {
+    title: &'a str,
+    detail: &'a str,
+    code: &'a str,
+}
+
+/// Middleware for the routes of pages, ours and an embedding app's: who is not signed in is sent to the sign-in page and
+/// comes back, and any other refusal is a page. A client that accepts JSON and no HTML is answered as everywhere else.
+///
+/// # Errors
+/// Those of the service it wraps.
+pub async fn errors_as_pages(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    Ok(shown(next.call(request).await?.map_into_boxed_body(), true))
+}
+
+/// As [`errors_as_pages`], for routes of programs that a page's form may post to: only who names HTML gets it.
+///
+/// # Errors
+/// Those of the service it wraps.
+pub(in crate::http) async fn errors_as_pages_if_asked(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    Ok(shown(next.call(request).await?.map_into_boxed_body(), false))
+}
+
+/// Whether the client asks for HTML, or for nothing in particular (`*/*`) where that is `usual`.
+fn takes_html(request: &HttpRequest, usual: bool) -> bool {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    accept.contains("text/html") || (usual && !accept.contains("json"))
+}
+
+fn shown(response: ServiceResponse<BoxBody>, usual: bool) -> ServiceResponse<BoxBody> {
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>().cloned());
+    let request = response.request();
+    let (Some(error), true) = (error, takes_html(request, usual)) else { return response };
+    let page = match request.app_data::<Data<AppState>>() {
+        Some(state) if error.wants_sign_in() => to_sign_in(request, state),
+        _ => page(&error),
+    };
+    let (request, original) = response.into_parts();
+    // What the JSON answer said beside its body goes on: when to come back, which cookies are over, what is logged.
+    let mut page = page;
+    let own: Vec<HeaderName> = page.headers().keys().chain([&CONTENT_LENGTH]).cloned().collect();
+    for (name, value) in original.headers().iter().filter(|(name, _)| !own.contains(name)) {
+        page.headers_mut().append(name.clone(), value.clone());
+    }
+    error.note(&mut page);
+    ServiceResponse::new(request, page)
+}
+
+/// 303, and back to what was asked for when that can be asked for again.
+fn to_sign_in(request: &HttpRequest, state: &AppState) -> HttpResponse {
+    let base = state.public_url.path();
+    let mut location = format!("{base}/sign-in");
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && let Some(wanted) = request.uri().path_and_query()
+    {
+        let wanted = format!("{base}{wanted}");
+        location = format!("{location}?redirect_to={}", utf8_percent_encode(&wanted, NON_ALPHANUMERIC));
+    }
+    HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
+}
+
+fn page(error: &ApiError) -> HttpResponse {
+    let (status, code, title) = error.code().row();
+    let page = RefusalPage { title, detail: error.detail(), code };
+    html::answer(status, &page).unwrap_or_else(|error| error.error_response())
+}
