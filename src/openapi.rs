@@ -14,6 +14,10 @@ use crate::http::paths;
     paths(
         paths::exchange_token,
         paths::sign_in_with_password,
+        paths::begin_sign_in,
+        paths::finish_sign_in,
+        paths::begin_link,
+        paths::issue_token,
         paths::refresh,
         paths::log_out,
         paths::log_out_everywhere,
@@ -40,6 +44,7 @@ use crate::http::paths;
     ),
     tags(
         (name = "sign-in", description = "A provider's token in, ours out"),
+        (name = "browser", description = "Signing in by way of a browser: sent to the provider, and back"),
         (name = "account", description = "The caller's account"),
         (name = "administration", description = "For administrators: users, and what happened to them"),
         (name = "operations", description = "For whoever runs the service"),

@@ -4,6 +4,7 @@
 //! - `sign_in`: from a [`crate::provider::VerifiedIdentity`] to the user it lets in.
 //! - `identities`: more ways in for one user, and fewer.
 //! - `password`: a password as one more way in.
+//! - `codes`: one-time codes for apps.
 //! - `sessions`: staying signed in by refresh tokens.
 //! - `audit`: events that more than one rule appends.
 //! - `profile`: what users may change of themselves.
@@ -13,6 +14,7 @@
 
 pub mod administration;
 mod audit;
+pub mod codes;
 pub mod housekeeping;
 pub mod identities;
 pub mod password;
@@ -95,6 +97,9 @@ pub enum AccountError {
     /// The refresh token is not good; why is for the log.
     #[error("the refresh token is not accepted: {0}")]
     InvalidRefreshToken(&'static str),
+    /// The one-time code is not good (any more).
+    #[error("the code is not accepted: {0}")]
+    InvalidCode(&'static str),
     /// No such user, no password, or another one: which, nobody is told.
     #[error("the e-mail and the password belong to nobody")]
     InvalidCredentials,

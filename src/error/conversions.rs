@@ -6,9 +6,20 @@ use super::{ApiError, Code};
 use crate::account::AccountError;
 use crate::db::DbError;
 use crate::password::PasswordError;
-use crate::provider::{OutageKind, Refusal};
+use crate::provider::{Outage, OutageKind, Refusal};
 use crate::rate_limit::Exceeded;
 use crate::token::TokenError;
+
+impl From<Outage> for ApiError {
+    fn from(outage: Outage) -> Self {
+        let code = match outage.kind {
+            OutageKind::BadAnswer => Code::ProviderBadAnswer,
+            OutageKind::Unavailable => Code::ProviderUnavailable,
+            OutageKind::Timeout => Code::ProviderTimeout,
+        };
+        Self::new(code, outage.to_string()).retry_in(outage.retry_after)
+    }
+}
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
@@ -19,14 +30,7 @@ impl From<Refusal> for ApiError {
             Refusal::TokenExpired(detail) => Self::new(Code::TokenExpired, detail),
             Refusal::NonceMismatch(detail) => Self::new(Code::NonceMismatch, detail),
             Refusal::CodeRefused(detail) => Self::new(Code::CodeRefused, detail),
-            Refusal::Outage(outage) => {
-                let code = match outage.kind {
-                    OutageKind::BadAnswer => Code::ProviderBadAnswer,
-                    OutageKind::Unavailable => Code::ProviderUnavailable,
-                    OutageKind::Timeout => Code::ProviderTimeout,
-                };
-                Self::new(code, outage.to_string()).retry_in(outage.retry_after)
-            }
+            Refusal::Outage(outage) => outage.into(),
         }
     }
 }
@@ -103,6 +107,7 @@ impl From<AccountError> for ApiError {
                 Code::InvalidRefreshToken,
                 "the refresh token is not good any more, or never was: sign in again",
             ),
+            AccountError::InvalidCode(problem) => told(Code::CodeRefused, problem),
             AccountError::InvalidCredentials => told(
                 Code::InvalidCredentials,
                 "e-mail and password do not belong together, or to nobody here",

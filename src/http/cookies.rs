@@ -69,13 +69,6 @@ pub(super) fn refresh(path: String, value: String, life: Duration) -> Cookie<'st
         .build()
 }
 
-/// The same cookie with nothing in it and no time left.
-pub(super) fn cleared(mut cookie: Cookie<'static>) -> Cookie<'static> {
-    cookie.set_value("");
-    cookie.set_max_age(seconds(Duration::ZERO));
-    cookie
-}
-
 fn seconds(life: Duration) -> cookie::time::Duration {
     cookie::time::Duration::seconds(i64::try_from(life.as_secs()).unwrap_or(i64::MAX))
 }

@@ -6,6 +6,8 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
+use super::browser::end_session_before;
+use super::client_mode::ClientMode;
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
@@ -14,7 +16,7 @@ use super::token_answer::{TokenAnswer, wants_refresh_token};
 use crate::account;
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
-use crate::provider::Provider;
+use crate::provider::{Provider, RedirectFlow};
 use crate::state::AppState;
 
 /// Exchange a Google, GitHub or OpenID Connect token for an access token
@@ -35,10 +37,11 @@ use crate::state::AppState;
         description = "Exactly one credential",
     ),
     responses(
-        (status = 200, description = "Signed in", body = TokenAnswer),
+        (status = 200, description = "Signed in; with `mode=cookie` cookies, and `expires_in`, `created`, `user`", body = TokenAnswer),
         (status = 400, description = "`invalid_request`: no credential, two, or one of a kind this provider does not take", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`invalid_token`, `audience_mismatch`, `issuer_mismatch`, `token_expired`, `nonce_mismatch`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`user_disabled`", body = Problem, content_type = "application/problem+json"),
+        (status = 303, description = "A page's form with `Accept: text/html`: signed in by cookie, and on to `redirect_to`"),
+        (status = 403, description = "`user_disabled`; `csrf_failed`: a browser's request that does not come from our own pages", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutBody,
         WithoutProvider,
@@ -54,8 +57,9 @@ pub(crate) async fn exchange_token(
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
     let result = exchange(&state, provider.as_ref(), &request, body, &origin).await;
-    record(&state, provider.name(), &result, &origin).await;
-    Ok(result?.into_response())
+    record(&state, provider.name(), result.as_ref().map(|(tokens, _)| tokens.created()), &origin).await;
+    let (tokens, mode) = result?;
+    mode.answer(tokens, &state)
 }
 
 async fn exchange(
@@ -64,12 +68,16 @@ async fn exchange(
     request: &HttpRequest,
     body: Payload,
     origin: &Origin,
-) -> Result<TokenAnswer, ApiError> {
+) -> Result<(TokenAnswer, ClientMode), ApiError> {
     let taken = ExchangeRequest::read(request, body).await?;
-    let offline_access = wants_refresh_token(taken.scope());
+    let mode = ClientMode::of_exchange(&taken, request, state)?;
+    let offline_access = mode.is_browser() || wants_refresh_token(taken.scope());
     let identity = state.providers.verify(provider, &taken.into_credential(provider)?).await?;
     let signed_in = account::sign_in(&state.db, &state.rules, identity, origin).await?;
-    TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await
+    if mode.is_browser() {
+        end_session_before(state, request, origin).await?;
+    }
+    Ok((TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await?, mode))
 }
 
 /// How a sign-in ended: for the metrics always, for the audit trail when a credential was judged and refused. A request that
@@ -77,20 +85,44 @@ async fn exchange(
 pub(super) async fn record(
     state: &AppState,
     method: &str,
-    result: &Result<TokenAnswer, ApiError>,
+    created: Result<bool, &ApiError>,
     origin: &Origin,
 ) {
-    let outcome = match result {
-        Ok(answer) if answer.created() => "created",
-        Ok(_) => "ok",
+    let outcome = match created {
+        Ok(true) => "created",
+        Ok(false) => "ok",
         Err(error) => error.code().as_str(),
     };
     state.metrics.exchange(method, outcome);
-    if let Err(error) = result
-        && matches!(error.status_code(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    if let Err(error) = created
+        && is_refusal(error)
     {
         account::record_refusal(&state.db, method, outcome, error.user_id(), origin).await;
     }
+}
+
+/// A credential was judged: not a malformed request, and not trouble.
+fn is_refusal(error: &ApiError) -> bool {
+    match error.code() {
+        // Another page asked, or the person thought better of it.
+        Code::CsrfFailed | Code::AccessDenied => false,
+        Code::CodeRefused => true,
+        _ => matches!(error.status_code(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN),
+    }
+}
+
+/// The provider's redirect flow.
+///
+/// # Errors
+/// 404 when it is not configured for that.
+pub(super) fn find_redirect_flow(provider: &dyn Provider) -> Result<&dyn RedirectFlow, ApiError> {
+    provider.redirect_flow().ok_or_else(|| {
+        let name = provider.name();
+        let detail = format!(
+            "{name} takes tokens only: a sign-in by way of a browser needs providers.{name}.client_secret"
+        );
+        ApiError::new(Code::UnknownProvider, detail)
+    })
 }
 
 pub(super) fn find_provider(state: &AppState, name: &str) -> Result<Arc<dyn Provider>, ApiError> {

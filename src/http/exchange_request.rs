@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use utoipa::ToSchema;
 
+use super::client_mode::Mode;
 use crate::error::{ApiError, Code};
 use crate::jws::looks_like_a_jwt;
 use crate::provider::{Credential, CredentialKind, Provider};
@@ -27,6 +28,9 @@ pub(super) struct ExchangeRequest {
     token: SecretString,
     nonce: Option<String>,
     scope: Option<String>,
+    mode: Option<Mode>,
+    redirect_to: Option<String>,
+    google_csrf_token: Option<String>,
 }
 
 /// Exactly one of `id_token`, `credential`, `access_token`, `token`. Other members are ignored.
@@ -44,6 +48,8 @@ pub enum ExchangeBody {
         nonce: Option<String>,
         /// `offline_access` asks for a refresh token.
         scope: Option<String>,
+        /// A page of our own asks for cookies instead of tokens.
+        mode: Option<Mode>,
     },
     /// The same, under the name Google's own button posts.
     Credential {
@@ -54,6 +60,8 @@ pub enum ExchangeBody {
         nonce: Option<String>,
         /// `offline_access` asks for a refresh token.
         scope: Option<String>,
+        /// A page of our own asks for cookies instead of tokens.
+        mode: Option<Mode>,
     },
     /// An opaque access token (google, github).
     AccessToken {
@@ -62,6 +70,8 @@ pub enum ExchangeBody {
         access_token: String,
         /// `offline_access` asks for a refresh token.
         scope: Option<String>,
+        /// A page of our own asks for cookies instead of tokens.
+        mode: Option<Mode>,
     },
     /// Either kind, told apart by its shape.
     Token {
@@ -72,18 +82,24 @@ pub enum ExchangeBody {
         nonce: Option<String>,
         /// `offline_access` asks for a refresh token.
         scope: Option<String>,
+        /// A page of our own asks for cookies instead of tokens.
+        mode: Option<Mode>,
     },
 }
 
 /// Our members, each at most once and a string; `null` is as good as absent.
 #[derive(Default)]
-struct Members {
-    credentials: Vec<(&'static str, String)>,
-    nonce: Option<String>,
-    scope: Option<String>,
-}
+struct Members(Vec<(&'static str, Option<String>)>);
 
 const CREDENTIAL_MEMBERS: [&str; 4] = ["id_token", "credential", "access_token", "token"];
+const OTHER_MEMBERS: [&str; 5] = ["nonce", "scope", "mode", "redirect_to", "g_csrf_token"];
+
+impl Members {
+    fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(member, _)| *member == name)?;
+        self.0.swap_remove(at).1
+    }
+}
 
 impl ExchangeRequest {
     /// Reads the body, at most [`MAX_BODY_BYTES`] of it.
@@ -110,6 +126,21 @@ impl ExchangeRequest {
     /// What the client asks for beside an access token (RFC 6749 §3.3).
     pub(super) fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
+    }
+
+    /// How the client asks to be answered.
+    pub(super) fn mode(&self) -> Option<Mode> {
+        self.mode
+    }
+
+    /// Where a page's form wants to go on to.
+    pub(super) fn redirect_to(&self) -> Option<&str> {
+        self.redirect_to.as_deref()
+    }
+
+    /// What Google's button adds to its form.
+    pub(super) fn google_csrf_token(&self) -> Option<&str> {
+        self.google_csrf_token.as_deref()
     }
 
     /// The credential for this provider.
@@ -147,13 +178,17 @@ impl TryFrom<Members> for ExchangeRequest {
 
     fn try_from(mut members: Members) -> Result<Self, ApiError> {
         let expected = "expected exactly one of id_token, credential, access_token, token";
-        let (member, token) = match members.credentials.len() {
-            1 => members.credentials.swap_remove(0),
+        let mut credentials: Vec<(&'static str, String)> = CREDENTIAL_MEMBERS
+            .into_iter()
+            .filter_map(|member| Some((member, members.take(member)?)))
+            .collect();
+        let (member, token) = match credentials.len() {
+            1 => credentials.swap_remove(0),
             0 => {
                 return Err(bad_request(format!("the body has no credential, {expected}")));
             }
             _ => {
-                let names: Vec<&str> = members.credentials.iter().map(|(name, _)| *name).collect();
+                let names: Vec<&str> = credentials.iter().map(|(name, _)| *name).collect();
                 return Err(bad_request(format!("the body has {}, {expected}", names.join(" and "))));
             }
         };
@@ -165,7 +200,21 @@ impl TryFrom<Members> for ExchangeRequest {
             "access_token" => Some(CredentialKind::AccessToken),
             _ => None,
         };
-        Ok(Self { member, kind, token: token.into(), nonce: members.nonce, scope: members.scope })
+        let mode = match members.take("mode").as_deref() {
+            None => None,
+            Some("cookie") => Some(Mode::Cookie),
+            Some(_) => return Err(bad_request("mode can only be \"cookie\"".to_owned())),
+        };
+        Ok(Self {
+            member,
+            kind,
+            token: token.into(),
+            nonce: members.take("nonce"),
+            scope: members.take("scope"),
+            mode,
+            redirect_to: members.take("redirect_to"),
+            google_csrf_token: members.take("g_csrf_token"),
+        })
     }
 }
 
@@ -205,27 +254,19 @@ impl<'de> Deserialize<'de> for Members {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
                 let mut members = Members::default();
-                let mut seen: Vec<&'static str> = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    let ours =
-                        CREDENTIAL_MEMBERS.iter().chain(&["nonce", "scope"]).find(|name| **name == key);
+                    let ours = CREDENTIAL_MEMBERS.iter().chain(&OTHER_MEMBERS).find(|name| **name == key);
                     let Some(name) = ours else {
                         map.next_value::<IgnoredAny>()?;
                         continue;
                     };
-                    if seen.contains(name) {
+                    if members.0.iter().any(|(seen, _)| seen == name) {
                         return Err(A::Error::custom(format!("member {name} is there twice")));
                     }
-                    seen.push(name);
                     let value: Option<String> = map
                         .next_value()
                         .map_err(|_| A::Error::custom(format!("member {name} must be a string")))?;
-                    match value {
-                        Some(value) if *name == "nonce" => members.nonce = Some(value),
-                        Some(value) if *name == "scope" => members.scope = Some(value),
-                        Some(value) => members.credentials.push((name, value)),
-                        None => {}
-                    }
+                    members.0.push((name, value));
                 }
                 Ok(members)
             }

@@ -35,14 +35,21 @@ pub(super) async fn read_json_or_nothing<T: DeserializeOwned>(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<T, ApiError> {
-    // RFC 9112 §6.3: a request without either header has no body.
-    let has_body = [CONTENT_LENGTH, TRANSFER_ENCODING]
-        .iter()
-        .any(|name| request.headers().get(name).is_some_and(|value| value != "0"));
-    if has_body { read_json(request, body).await } else { parse(b"{}") }
+    if has_body(request) { read_json(request, body).await } else { parse(b"{}") }
 }
 
-async fn read_bytes(body: Payload) -> Result<actix_web::web::Bytes, ApiError> {
+/// RFC 9112 §6.3: a request without either header has no body.
+pub(super) fn has_body(request: &HttpRequest) -> bool {
+    [CONTENT_LENGTH, TRANSFER_ENCODING]
+        .iter()
+        .any(|name| request.headers().get(name).is_some_and(|value| value != "0"))
+}
+
+/// Reads the body, at most [`MAX_BODY_BYTES`] of it.
+///
+/// # Errors
+/// 400, 413.
+pub(super) async fn read_bytes(body: Payload) -> Result<actix_web::web::Bytes, ApiError> {
     let read = body.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| {
         ApiError::new(Code::PayloadTooLarge, format!("a body here has at most {MAX_BODY_BYTES} bytes"))
     })?;

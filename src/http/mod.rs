@@ -3,6 +3,8 @@
 mod admin;
 mod answer;
 mod bearer;
+mod browser;
+mod client_mode;
 mod cookies;
 mod cors;
 mod csrf;
@@ -14,34 +16,43 @@ mod health;
 mod identities;
 mod json_body;
 mod limits;
+mod logout;
 mod me;
+mod oauth;
 mod observe;
 mod origin;
 mod pages;
 mod paging;
 mod password;
 mod peer;
+mod redirect_flow;
+mod refresh;
 mod refusals;
 mod sessions;
 mod token_answer;
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, QueryConfig, ServiceConfig};
 use actix_web::{HttpResponse, Resource, ResponseError, guard};
 
 pub use self::admin::{UserBody, UserView};
 pub use self::bearer::{AdminUser, CurrentUser};
+pub use self::browser::BrowserAnswer;
+pub use self::client_mode::Mode;
 pub(crate) use self::cors::cors;
 pub use self::events::EventView;
 pub use self::exchange_request::ExchangeBody;
 pub use self::health::{Health, Readiness};
 pub use self::identities::IdentityView;
 pub use self::me::{Me, ProfileBody};
+pub use self::oauth::{OAuthProblem, TokenRequestBody};
 use self::observe::RoutePattern;
 pub use self::observe::observe;
 pub use self::pages::errors_as_pages;
 pub use self::paging::Page;
 pub use self::password::{CurrentPasswordBody, NewPasswordBody, PasswordSignInBody};
-pub use self::sessions::{RefreshBody, SessionView};
+pub use self::refresh::RefreshBody;
+pub use self::sessions::SessionView;
 pub use self::token_answer::{TokenAnswer, TokenUser};
 use crate::error::{ApiError, Code};
 
@@ -57,13 +68,15 @@ pub(crate) mod paths {
     pub(crate) use super::identities::{
         __path_link_identity, __path_list_identities, __path_unlink_identity,
     };
+    pub(crate) use super::logout::{__path_log_out, __path_log_out_everywhere};
     pub(crate) use super::me::{__path_delete_me, __path_show_me, __path_update_me};
+    pub(crate) use super::oauth::__path_issue_token;
     pub(crate) use super::password::{
         __path_remove_password, __path_set_password, __path_sign_in_with_password,
     };
-    pub(crate) use super::sessions::{
-        __path_end_session, __path_list_sessions, __path_log_out, __path_log_out_everywhere, __path_refresh,
-    };
+    pub(crate) use super::redirect_flow::{__path_begin_link, __path_begin_sign_in, __path_finish_sign_in};
+    pub(crate) use super::refresh::__path_refresh;
+    pub(crate) use super::sessions::{__path_end_session, __path_list_sessions};
 }
 
 /// The routes, relative to wherever they are mounted. They are tried in turn: the busiest first, and one with a `{name}`,
@@ -77,10 +90,34 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::delete().to(me::delete_me)),
         )
         .service(endpoint("/auth/password", "POST").route(web::post().to(password::sign_in_with_password)))
-        .service(endpoint("/auth/refresh", "POST").route(web::post().to(sessions::refresh)))
-        .service(endpoint("/auth/logout", "POST").route(web::post().to(sessions::log_out)))
-        .service(endpoint("/auth/logout-all", "POST").route(web::post().to(sessions::log_out_everywhere)))
-        .service(endpoint("/auth/{provider}", "POST").route(web::post().to(exchange::exchange_token)))
+        .service(endpoint("/auth/refresh", "POST").route(web::post().to(refresh::refresh)))
+        .service(
+            endpoint("/auth/logout", "POST")
+                .route(web::post().to(logout::log_out))
+                .wrap(from_fn(pages::errors_as_pages_if_asked)),
+        )
+        .service(endpoint("/auth/logout-all", "POST").route(web::post().to(logout::log_out_everywhere)))
+        .service(
+            endpoint("/auth/{provider}", "POST")
+                .route(web::post().to(exchange::exchange_token))
+                .wrap(from_fn(pages::errors_as_pages_if_asked)),
+        )
+        .service(
+            endpoint("/auth/{provider}/login", "GET, HEAD")
+                .route(get().to(redirect_flow::begin_sign_in))
+                .wrap(from_fn(errors_as_pages)),
+        )
+        .service(
+            endpoint("/auth/{provider}/callback", "GET, HEAD")
+                .route(get().to(redirect_flow::finish_sign_in))
+                .wrap(from_fn(errors_as_pages)),
+        )
+        .service(
+            endpoint("/auth/{provider}/link", "POST")
+                .route(web::post().to(redirect_flow::begin_link))
+                .wrap(from_fn(pages::errors_as_pages_if_asked)),
+        )
+        .service(endpoint("/oauth/token", "POST").route(web::post().to(oauth::issue_token)))
         .service(endpoint("/api/me/identities", "GET, HEAD").route(get().to(identities::list_identities)))
         .service(
             // One name for both: what it is, the method says.

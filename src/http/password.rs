@@ -8,6 +8,8 @@ use utoipa::ToSchema;
 
 use super::CurrentUser;
 use super::answer;
+use super::browser::end_session_before;
+use super::client_mode::{ClientMode, Mode};
 use super::exchange::record;
 use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
@@ -32,6 +34,8 @@ pub struct PasswordSignInBody {
     password: SecretString,
     /// `offline_access` asks for a refresh token.
     scope: Option<String>,
+    /// A page of our own asks for cookies instead of tokens.
+    mode: Option<Mode>,
 }
 
 /// A new password.
@@ -66,7 +70,7 @@ pub struct CurrentPasswordBody {
         (status = 200, description = "Signed in", body = TokenAnswer),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`invalid_credentials`: whether there is no such account, no password or another one, is not told", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`user_disabled`, with the right password only", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`user_disabled`, with the right password only; `csrf_failed` with `mode`", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutBody,
@@ -82,22 +86,27 @@ pub(crate) async fn sign_in_with_password(
 ) -> Result<HttpResponse, ApiError> {
     refuse_when_disabled(&state)?;
     let body: PasswordSignInBody = read_json(&request, body).await?;
+    let mode = ClientMode::of_body(body.mode, &request, &state)?;
     within_account_limit(&state, Account::Email(&body.email))?;
-    let result = sign_in(&state, body, &request, &origin).await;
-    record(&state, password::METHOD, &result, &origin).await;
-    Ok(result?.into_response())
+    let result = sign_in(&state, body, &mode, &request, &origin).await;
+    record(&state, password::METHOD, result.as_ref().map(TokenAnswer::created), &origin).await;
+    mode.answer(result?, &state)
 }
 
 async fn sign_in(
     state: &AppState,
     body: PasswordSignInBody,
+    mode: &ClientMode,
     request: &HttpRequest,
     origin: &Origin,
 ) -> Result<TokenAnswer, ApiError> {
-    let PasswordSignInBody { email, password, scope } = body;
+    let PasswordSignInBody { email, password, scope, mode: _ } = body;
     let signed_in =
         password::sign_in(&state.db, &state.passwords, &state.rules, email, password, origin).await?;
-    let offline_access = wants_refresh_token(scope.as_deref());
+    if mode.is_browser() {
+        end_session_before(state, request, origin).await?;
+    }
+    let offline_access = mode.is_browser() || wants_refresh_token(scope.as_deref());
     TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await
 }
 

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer;
+use super::browser::BrowserAnswer;
 use super::origin::device;
 use crate::account::{SignIn, sessions};
 use crate::error::ApiError;
@@ -101,6 +102,12 @@ impl TokenAnswer {
                 avatar_url: user.avatar_url,
             },
         })
+    }
+
+    /// Access token, refresh token, and what a page's script may know.
+    pub(super) fn into_parts(self) -> (String, Option<String>, BrowserAnswer) {
+        let answer = BrowserAnswer { expires_in: self.expires_in, created: self.created, user: self.user };
+        (self.access_token, self.refresh_token, answer)
     }
 
     pub(super) fn created(&self) -> bool {

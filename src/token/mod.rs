@@ -4,6 +4,9 @@
 mod claims;
 mod derived;
 mod keyring;
+mod one_time_code;
+mod pkce;
+mod random;
 mod refresh;
 mod sealed;
 
@@ -14,7 +17,10 @@ use uuid::Uuid;
 pub use self::claims::Claims;
 pub use self::derived::DerivedKeys;
 pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
-pub use self::refresh::{NoRandomness, RefreshToken};
+pub use self::one_time_code::OneTimeCode;
+pub use self::pkce::CodeChallenge;
+pub use self::random::{NoRandomness, unguessable};
+pub use self::refresh::RefreshToken;
 pub use self::sealed::{SealError, SealingKeys};
 use crate::clock::Timestamp;
 use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};

@@ -17,7 +17,7 @@ use aws_lc_rs::{digest, rand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use super::DerivedKeys;
+use super::{DerivedKeys, NoRandomness};
 use crate::session::HashedToken;
 
 const PREFIX: &str = "tbr_";
@@ -32,11 +32,6 @@ pub struct RefreshToken {
     handle: [u8; HANDLE_BYTES],
     secret: [u8; SECRET_BYTES],
 }
-
-/// There is no source of randomness.
-#[derive(Debug, thiserror::Error)]
-#[error("the system's random generator does not answer")]
-pub struct NoRandomness;
 
 impl RefreshToken {
     /// The first token of a new family.

@@ -1,0 +1,85 @@
+//! `/auth/logout` and `/auth/logout-all`: an end to staying signed in.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::ExposeSecret;
+
+use super::browser::{cleared, end_session_before, redirect, wants_html, with_cookies};
+use super::json_body::{has_body, read_json};
+use super::origin::RequestOrigin;
+use super::refresh::RefreshBody;
+use super::refusals::{WithoutBody, WithoutDatabase, WithoutUser};
+use super::{CurrentUser, answer, cookies, csrf};
+use crate::account::{revocation, sessions};
+use crate::error::{ApiError, Code, Problem};
+use crate::state::AppState;
+use crate::token::RefreshToken;
+
+/// End the session of a refresh token
+///
+/// An access token already out runs to its end. 204 also when the session has ended already. A browser sends no body: the session
+/// is that of its cookie, and its cookies are cleared.
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    operation_id = "log_out",
+    tag = "sign-in",
+    request_body(content = RefreshBody),
+    responses(
+        (status = 204, description = "The session has ended, or never was"),
+        (status = 303, description = "The same, to the home page, for a page's form"),
+        (status = 403, description = "`csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
+        WithoutBody,
+        WithoutDatabase,
+    ),
+)]
+pub(crate) async fn log_out(
+    state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    if has_body(&request) {
+        let body: RefreshBody = read_json(&request, body).await?;
+        if let Some(presented) = RefreshToken::parse(body.refresh_token.expose_secret()) {
+            sessions::log_out(&state.db, &presented, &origin).await?;
+        }
+        return Ok(answer::done());
+    }
+    // Whose session cookie has run out still wants the others gone.
+    if cookies::read(&request, cookies::SESSION).is_none() && !wants_html(&request) {
+        let detail = "there is neither a refresh_token in the body nor a session cookie";
+        return Err(ApiError::new(Code::InvalidRequest, detail));
+    }
+    csrf::check(&request, &state)?;
+    end_session_before(&state, &request, &origin).await?;
+    let response = if wants_html(&request) {
+        redirect(StatusCode::SEE_OTHER, &format!("{}/", state.public_url.path()))
+    } else {
+        answer::done()
+    };
+    Ok(with_cookies(response, &cleared(&state)))
+}
+
+/// End every token and every session of the caller
+#[utoipa::path(
+    post,
+    path = "/auth/logout-all",
+    operation_id = "log_out_everywhere",
+    tag = "sign-in",
+    security(("bearer" = [])),
+    responses(
+        (status = 204, description = "Nothing issued before is good any more"),
+        WithoutUser,
+    ),
+)]
+pub(crate) async fn log_out_everywhere(
+    CurrentUser(user): CurrentUser,
+    state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+) -> Result<HttpResponse, ApiError> {
+    revocation::log_out_everywhere(&state.db, user.id, &origin).await?;
+    Ok(answer::done())
+}

@@ -1,0 +1,96 @@
+//! Our refusals in the words of RFC 6749 §5.2.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::error::{ApiError, Code};
+
+/// A refusal at `/oauth/*`.
+#[derive(Debug)]
+pub(crate) struct OAuthError {
+    error: &'static str,
+    refusal: ApiError,
+}
+
+/// The body of every refusal at `/oauth/*` (RFC 6749 §5.2).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OAuthProblem<'a> {
+    /// One of the few words that the standard has.
+    #[schema(example = "invalid_grant")]
+    error: &'a str,
+    /// Our own code, and what was received, what was expected, and which setting decides.
+    #[schema(example = "code_refused: it was exchanged before")]
+    error_description: String,
+}
+
+impl OAuthError {
+    /// 400 `unsupported_grant_type`.
+    pub(super) fn unsupported_grant_type(detail: &str) -> Self {
+        Self { error: "unsupported_grant_type", refusal: ApiError::new(Code::InvalidRequest, detail) }
+    }
+}
+
+impl From<ApiError> for OAuthError {
+    fn from(refusal: ApiError) -> Self {
+        let error = match refusal.code() {
+            Code::CodeRefused | Code::UserDisabled | Code::InvalidRefreshToken => "invalid_grant",
+            Code::Internal => "server_error",
+            Code::RateLimited
+            | Code::ProviderBadAnswer
+            | Code::ProviderUnavailable
+            | Code::ProviderTimeout
+            | Code::DatabaseUnavailable
+            | Code::Overloaded => "temporarily_unavailable",
+            _ => "invalid_request",
+        };
+        Self { error, refusal }
+    }
+}
+
+impl fmt::Display for OAuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error, self.refusal)
+    }
+}
+
+impl ResponseError for OAuthError {
+    fn status_code(&self) -> StatusCode {
+        match (self.error, self.refusal.code()) {
+            ("temporarily_unavailable", Code::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
+            ("temporarily_unavailable", _) => StatusCode::SERVICE_UNAVAILABLE,
+            ("server_error", _) => StatusCode::INTERNAL_SERVER_ERROR,
+            (_, Code::PayloadTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        // When to come back is said as everywhere else.
+        for (name, value) in self.refusal.error_response().headers() {
+            if ![CONTENT_TYPE, CONTENT_LENGTH, CACHE_CONTROL].contains(name) {
+                response.append_header((name.clone(), value.clone()));
+            }
+        }
+        let problem = OAuthProblem { error: self.error, error_description: description(&self.refusal) };
+        let mut response = response.insert_header((CACHE_CONTROL, "no-store")).json(problem);
+        self.refusal.note(&mut response);
+        response
+    }
+}
+
+/// Our code and detail, in the characters that RFC 6749 §5.2 allows.
+pub(in crate::http) fn description(refusal: &ApiError) -> String {
+    let allowed = |c: char| match c {
+        '"' => '\'',
+        '\\' => '/',
+        ' '..='~' => c,
+        _ => '?',
+    };
+    refusal.to_string().chars().map(allowed).collect()
+}

@@ -1,0 +1,71 @@
+//! Back to an app: its redirect URI with a code, or with an error (RFC 6749 §4.1.2).
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use secrecy::ExposeSecret;
+use url::Url;
+use uuid::Uuid;
+
+use super::super::browser::redirect;
+use super::super::oauth::description;
+use super::attempt::AppReturn;
+use crate::account::SignIn;
+use crate::error::{ApiError, Code};
+use crate::state::AppState;
+use crate::token::OneTimeCode;
+
+/// With the code of somebody who has just signed in.
+///
+/// # Errors
+/// 500 when it cannot be sealed.
+pub(super) fn hand_over_code(
+    back: AppReturn,
+    SignIn { user, created }: &SignIn,
+    state: &AppState,
+) -> Result<HttpResponse, ApiError> {
+    let life = i64::try_from(state.settings.sign_in.code_ttl.as_secs()).unwrap_or(i64::MAX);
+    let AppReturn { redirect_uri, state: app_state, code_challenge } = back;
+    let code = OneTimeCode {
+        id: Uuid::new_v4(),
+        user_id: user.id.into(),
+        token_version: user.token_version,
+        created: *created,
+        redirect_uri: redirect_uri.clone(),
+        code_challenge,
+        expires_at: state.clock.now().plus(life).0,
+    };
+    let code = code.seal(&state.code_keys).map_err(ApiError::internal)?;
+    send(&redirect_uri, app_state.as_deref(), &[("code", code.expose_secret())])
+}
+
+/// With an error of RFC 6749 §4.1.2.1, whose description begins with our own code.
+///
+/// # Errors
+/// 500 when the redirect URI is none; the settings were checked.
+pub(super) fn refuse(back: &AppReturn, error: &ApiError) -> Result<HttpResponse, ApiError> {
+    let code = match error.code() {
+        Code::Internal => "server_error",
+        Code::ProviderBadAnswer
+        | Code::ProviderUnavailable
+        | Code::ProviderTimeout
+        | Code::DatabaseUnavailable
+        | Code::Overloaded
+        | Code::RateLimited => "temporarily_unavailable",
+        _ => "access_denied",
+    };
+    let text = description(error);
+    let mut response =
+        send(&back.redirect_uri, back.state.as_deref(), &[("error", code), ("error_description", &text)])?;
+    error.note(&mut response);
+    Ok(response)
+}
+
+fn send(
+    redirect_uri: &str,
+    app_state: Option<&str>,
+    parameters: &[(&str, &str)],
+) -> Result<HttpResponse, ApiError> {
+    let mut url = Url::parse(redirect_uri).map_err(ApiError::internal)?;
+    url.query_pairs_mut().extend_pairs(parameters).extend_pairs(app_state.map(|state| ("state", state)));
+    Ok(redirect(StatusCode::FOUND, url.as_str()))
+}

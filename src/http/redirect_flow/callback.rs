@@ -1,0 +1,173 @@
+//! The way back from the provider: take, verify, decide, store, answer.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::SecretString;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::super::bearer::{CurrentSession, Visitor};
+use super::super::browser::{BrowserSession, end_session_before, redirect, with_cookies};
+use super::super::exchange::{find_provider, find_redirect_flow, record};
+use super::super::limits::WithinAddressLimit;
+use super::super::origin::RequestOrigin;
+use super::super::refusals::{OverLimit, WithoutProvider};
+use super::super::token_answer::TokenAnswer;
+use super::attempt::{Aim, Attempt, invalid_state, spent_cookie};
+use super::{app, callback_url};
+use crate::account::{self, SignIn, identities};
+use crate::error::{ApiError, Code, Problem};
+use crate::event::Origin;
+use crate::provider::{Outage, Provider, ReturnedCode, VerifiedIdentity};
+use crate::state::AppState;
+
+/// Longest `code` that is passed on, in bytes; Google's have under 256 (its documentation of the server flow).
+const MAX_CODE_BYTES: usize = 4096;
+
+/// What a provider sends back (RFC 6749 §4.1.2). Other parameters are ignored.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Returned {
+    /// As we sent it.
+    state: Option<String>,
+    /// For our eyes only.
+    #[param(value_type = Option<String>)]
+    code: Option<SecretString>,
+    /// Instead of a code.
+    error: Option<String>,
+}
+
+/// The way back from the provider
+///
+/// Registered there as `{server.public_url}/auth/{provider}/callback`. Refusals are pages, unless JSON is asked for.
+#[utoipa::path(
+    get,
+    path = "/auth/{provider}/callback",
+    operation_id = "finish_sign_in",
+    tag = "browser",
+    params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "google"), Returned),
+    responses(
+        (status = 302, description = "To where the sign-in was to end, with the session's cookies or an app's code"),
+        (status = 400, description = "`invalid_state`: not begun in this browser, or over; `code_refused`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "The provider's own ID token is refused: `nonce_mismatch`, `audience_mismatch`, …", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`access_denied`: called off at the provider; `user_disabled`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "`identity_in_use`: to be linked, and another account's", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutProvider,
+    ),
+)]
+pub(crate) async fn finish_sign_in(
+    _: WithinAddressLimit,
+    state: Data<AppState>,
+    name: Path<String>,
+    RequestOrigin(origin): RequestOrigin,
+    Visitor(visitor): Visitor,
+    returned: Query<Returned>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let provider = find_provider(&state, &name)?;
+    let returned = returned.into_inner();
+    let spent = spent_cookie(returned.state.as_deref(), &request);
+    let response = finish(&state, provider.as_ref(), returned, visitor, &request, &origin)
+        .await
+        .unwrap_or_else(HttpResponse::from_error);
+    Ok(with_cookies(response, spent.as_slice()))
+}
+
+async fn finish(
+    state: &AppState,
+    provider: &dyn Provider,
+    returned: Returned,
+    visitor: Option<CurrentSession>,
+    request: &HttpRequest,
+    origin: &Origin,
+) -> Result<HttpResponse, ApiError> {
+    let mut attempt = Attempt::find(returned.state.as_deref(), provider.name(), request, state)?;
+    match std::mem::replace(&mut attempt.aim, Aim::SignIn { redirect_to: String::new() }) {
+        Aim::SignIn { redirect_to } => {
+            let result = sign_in(state, provider, &attempt, returned, origin).await;
+            record(state, provider.name(), result.as_ref().map(|signed_in| signed_in.created), origin).await;
+            end_session_before(state, request, origin).await?;
+            let tokens = TokenAnswer::after_sign_in(state, result?, true, request, origin).await?;
+            Ok(BrowserSession::new(state, tokens)?.into_redirect(StatusCode::FOUND, &redirect_to))
+        }
+        Aim::App(back) => {
+            let result = sign_in(state, provider, &attempt, returned, origin).await;
+            record(state, provider.name(), result.as_ref().map(|signed_in| signed_in.created), origin).await;
+            match result {
+                Ok(signed_in) => app::hand_over_code(back, &signed_in, state),
+                Err(error) => app::refuse(&back, &error),
+            }
+        }
+        Aim::Link { user_id, session_id } => {
+            let caller = the_same(visitor, user_id, session_id)?;
+            let proved = prove(state, provider, &attempt, returned).await?;
+            identities::link(&state.db, &caller.user, &proved, origin).await?;
+            let account = format!("{}/account", state.public_url.path());
+            Ok(redirect(StatusCode::FOUND, &account))
+        }
+    }
+}
+
+async fn sign_in(
+    state: &AppState,
+    provider: &dyn Provider,
+    attempt: &Attempt,
+    returned: Returned,
+    origin: &Origin,
+) -> Result<SignIn, ApiError> {
+    let identity = prove(state, provider, attempt, returned).await?;
+    Ok(account::sign_in(&state.db, &state.rules, identity, origin).await?)
+}
+
+/// The code is exchanged for the provider's token, which is proved and forgotten.
+async fn prove(
+    state: &AppState,
+    provider: &dyn Provider,
+    attempt: &Attempt,
+    returned: Returned,
+) -> Result<VerifiedIdentity, ApiError> {
+    let code = code(provider.name(), returned)?;
+    let flow = find_redirect_flow(provider)?;
+    let returned = ReturnedCode {
+        code: &code,
+        redirect_uri: &callback_url(state, provider.name()),
+        code_verifier: &attempt.code_verifier.clone().into(),
+        nonce: &attempt.nonce,
+    };
+    Ok(state.providers.redeem(provider, flow, &returned).await?)
+}
+
+/// RFC 6749 §4.1.2.1: `access_denied` is the person's word; of the others only trouble is not ours to mend.
+fn code(provider: &str, returned: Returned) -> Result<SecretString, ApiError> {
+    use secrecy::ExposeSecret as _;
+    match returned.error.as_deref() {
+        None => {}
+        Some("access_denied") => {
+            let detail =
+                format!("the sign-in was called off at {provider}: begin again if that was a mistake");
+            return Err(ApiError::new(Code::AccessDenied, detail));
+        }
+        Some(error) => {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+            let shown = if error.len() <= 64 && error.bytes().all(plain) { error } else { "an error" };
+            return Err(Outage::bad_answer(provider, format!("it sent the browser back with {shown}")).into());
+        }
+    }
+    returned.code.filter(|code| (1..=MAX_CODE_BYTES).contains(&code.expose_secret().len())).ok_or_else(|| {
+        let detail = format!("{provider} sent the browser back without a code: begin again");
+        ApiError::new(Code::CodeRefused, detail)
+    })
+}
+
+/// A link is finished by whom it was begun: in the meantime somebody else may have signed in here, or lured this browser here.
+fn the_same(
+    visitor: Option<CurrentSession>,
+    user_id: Uuid,
+    session_id: Option<Uuid>,
+) -> Result<CurrentSession, ApiError> {
+    visitor
+        .filter(|visitor| Uuid::from(visitor.user.id) == user_id && visitor.session_id == session_id)
+        .ok_or_else(|| invalid_state("the link was begun by somebody else, or that session is over"))
+}

@@ -1,0 +1,20 @@
+//! Signing in by way of a browser (RFC 6749 §4.1 with RFC 7636): `/auth/{provider}/login` sends it to the provider, which sends it
+//! back to `/auth/{provider}/callback`. Nothing is stored in between.
+//!
+//! - `target`: where it may end. `attempt`: what the browser carries for us meanwhile.
+//! - `begin`: the way there, for a sign-in and for a link. `callback`: the way back. `app`: back to an app.
+
+mod app;
+mod attempt;
+mod begin;
+mod callback;
+mod target;
+
+pub(crate) use self::begin::{__path_begin_link, __path_begin_sign_in, begin_link, begin_sign_in};
+pub(crate) use self::callback::{__path_finish_sign_in, finish_sign_in};
+pub(super) use self::target::RedirectTarget;
+
+/// Where `provider` sends browsers back to; registered there.
+fn callback_url(state: &crate::state::AppState, provider: &str) -> String {
+    state.public_url.to(&format!("/auth/{provider}/callback"))
+}

@@ -1,0 +1,104 @@
+//! `POST /auth/refresh`: staying signed in.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::browser::{BrowserSession, cleared, with_cookies};
+use super::json_body::{has_body, read_json};
+use super::limits::{WithinAddressLimit, within_account_limit};
+use super::origin::RequestOrigin;
+use super::refusals::{OverLimit, WithoutBody, WithoutDatabase};
+use super::token_answer::TokenAnswer;
+use super::{cookies, csrf};
+use crate::account::AccountError;
+use crate::account::sessions::{self, Refreshed, Times};
+use crate::error::{ApiError, Code, Problem};
+use crate::event::Origin;
+use crate::rate_limit::Account;
+use crate::state::AppState;
+use crate::token::RefreshToken;
+
+/// A refresh token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshBody {
+    /// `refresh_token` of the last token answer.
+    #[schema(value_type = String, example = "tbr_…")]
+    pub(super) refresh_token: SecretString,
+}
+
+/// The next access token, for a refresh token
+///
+/// The refresh token is good once: the answer has the next one. Sent again within `refresh.grace`, while its successor is
+/// unused, it gets the same successor. Any other reuse ends the session. A browser sends no body: its token is in a cookie, and so is
+/// the next one.
+#[utoipa::path(
+    post,
+    path = "/auth/refresh",
+    operation_id = "refresh",
+    tag = "sign-in",
+    request_body(content = RefreshBody),
+    responses(
+        (status = 200, description = "The next tokens; to a browser, cookies and `expires_in`, `created`, `user`", body = TokenAnswer),
+        (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_refresh_token`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
+        WithoutBody,
+        WithoutDatabase,
+    ),
+)]
+pub(crate) async fn refresh(
+    _: WithinAddressLimit,
+    state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
+    request: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, ApiError> {
+    if !has_body(&request)
+        && let Some(token) = cookies::read(&request, cookies::REFRESH)
+    {
+        csrf::check(&request, &state)?;
+        return match refresh_now(&state, token, &origin).await {
+            Ok(tokens) => Ok(BrowserSession::new(&state, tokens)?.into_json()),
+            Err(error) if error.code() == Code::InvalidRefreshToken => {
+                Ok(with_cookies(HttpResponse::from_error(error), &cleared(&state)))
+            }
+            Err(error) => Err(error),
+        };
+    }
+    let body: RefreshBody = read_json(&request, body).await?;
+    Ok(refresh_now(&state, body.refresh_token.expose_secret(), &origin).await?.into_response())
+}
+
+async fn refresh_now(state: &AppState, token: &str, origin: &Origin) -> Result<TokenAnswer, ApiError> {
+    let result = exchange(state, token, origin).await;
+    state.metrics.exchange("refresh", result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
+    result
+}
+
+async fn exchange(state: &AppState, token: &str, origin: &Origin) -> Result<TokenAnswer, ApiError> {
+    if !state.settings.refresh.enabled {
+        return Err(AccountError::InvalidRefreshToken("refresh.enabled is false").into());
+    }
+    let presented = RefreshToken::parse(token)
+        .ok_or(AccountError::InvalidRefreshToken("it is no refresh token of ours"))?;
+    if let Some(user_id) = sessions::owner(&state.db, &presented).await? {
+        within_account_limit(state, Account::User(user_id))?;
+    }
+    let Refreshed { user, session_id, token } =
+        sessions::refresh(&state.db, &state.refresh_keys, presented, times(state), origin).await?;
+    TokenAnswer::new(state, user, false, Some((session_id, token)))
+}
+
+/// What refresh tokens are judged by, now.
+pub(super) fn times(state: &AppState) -> Times {
+    Times {
+        settings: state.settings.refresh,
+        now: state.clock.now(),
+        now_ms: state.clock.now_in_milliseconds(),
+    }
+}
