@@ -143,6 +143,7 @@ on_both_databases! {
                 "identities_user_id",
                 "sessions_last_used_at",
                 "sessions_user_id",
+                "spent_codes_expires_at",
                 "users_admin",
                 "users_email_lower",
                 "users_name_lower",

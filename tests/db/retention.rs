@@ -49,7 +49,7 @@ fn session(conn: &mut DbConn, user_id: UserId, last_used_at: Timestamp) {
 }
 
 on_both_databases! {
-    async fn events_past_their_retention_and_sessions_nobody_can_refresh_are_removed(database: TestDatabase) {
+    async fn old_events_dead_sessions_and_spent_codes_are_removed(database: TestDatabase) {
         let db = open(&database);
         let mut conn = db::connect(&database.parsed_url()).expect("a connection");
         let user = somebody();
@@ -60,12 +60,16 @@ on_both_databases! {
         for age in [0, 3 * DAY, 3 * DAY + 1, 5 * DAY + 1] {
             session(&mut conn, user.id, NOW.plus(-age));
         }
-        let swept = |events, sessions| Ok(Swept { events, sessions });
-        assert_eq!(sweep(&db, &settings("5d", "90d"), NOW).await, swept(2, 1));
+        for age in [0, DAY] {
+            spent_codes::insert(&mut conn, Uuid::new_v4(), NOW.plus(-age)).expect("a code");
+        }
+        let swept = |events, sessions, spent_codes| Ok(Swept { events, sessions, spent_codes });
+        assert_eq!(sweep(&db, &settings("5d", "90d"), NOW).await, swept(2, 1, 1));
         // The shorter of the two counts.
-        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 1));
-        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 0));
+        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 1, 0));
+        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 0, 0));
         assert_eq!((database.count("events"), database.count("sessions"), database.count("users")), (2, 2, 1));
+        assert_eq!(database.count("spent_codes"), 1);
     }
 
     async fn however_many_there_are_they_go_in_batches(database: TestDatabase) {
