@@ -18,12 +18,20 @@ pub enum Endpoint {
     Tokeninfo,
     /// Google's userinfo.
     Userinfo,
+    /// Google's authorization endpoint, its page included.
+    GoogleAuthorize,
+    /// Google's token endpoint.
+    GoogleToken,
     /// The generic issuer's discovery document.
     OidcDiscovery,
     /// The generic issuer's key set.
     OidcJwks,
     /// The generic issuer's userinfo.
     OidcUserinfo,
+    /// The generic issuer's authorization endpoint, its page included.
+    OidcAuthorize,
+    /// The generic issuer's token endpoint.
+    OidcToken,
     /// GitHub's "check a token".
     GithubCheck,
     /// GitHub's `GET /user`.
@@ -34,14 +42,18 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint, in the order of their declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Discovery,
         Self::Jwks,
         Self::Tokeninfo,
         Self::Userinfo,
+        Self::GoogleAuthorize,
+        Self::GoogleToken,
         Self::OidcDiscovery,
         Self::OidcJwks,
         Self::OidcUserinfo,
+        Self::OidcAuthorize,
+        Self::OidcToken,
         Self::GithubCheck,
         Self::GithubUser,
         Self::GithubEmails,
@@ -54,9 +66,13 @@ impl Endpoint {
             Self::Jwks => "jwks",
             Self::Tokeninfo => "tokeninfo",
             Self::Userinfo => "userinfo",
+            Self::GoogleAuthorize => "google_authorize",
+            Self::GoogleToken => "google_token",
             Self::OidcDiscovery => "oidc_discovery",
             Self::OidcJwks => "oidc_jwks",
             Self::OidcUserinfo => "oidc_userinfo",
+            Self::OidcAuthorize => "oidc_authorize",
+            Self::OidcToken => "oidc_token",
             Self::GithubCheck => "github_check",
             Self::GithubUser => "github_user",
             Self::GithubEmails => "github_emails",
@@ -70,9 +86,13 @@ impl Endpoint {
             Self::Jwks => "/google/oauth2/v3/certs",
             Self::Tokeninfo => "/google/tokeninfo",
             Self::Userinfo => "/google/v1/userinfo",
+            Self::GoogleAuthorize => "/google/o/oauth2/v2/auth",
+            Self::GoogleToken => "/google/token",
             Self::OidcDiscovery => "/oidc/.well-known/openid-configuration",
             Self::OidcJwks => "/oidc/jwks",
             Self::OidcUserinfo => "/oidc/userinfo",
+            Self::OidcAuthorize => "/oidc/authorize",
+            Self::OidcToken => "/oidc/token",
             Self::GithubCheck => "/github/api/applications/{client_id}/token",
             Self::GithubUser => "/github/api/user",
             Self::GithubEmails => "/github/api/user/emails",

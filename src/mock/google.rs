@@ -10,11 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::grant::Issued;
 pub use super::grant::WEB_CLIENT_ID;
-use super::issuer::Profile;
+use super::issuer::{Profile, SignIn};
 use super::keys::KeyOwner;
 use super::values::{lay_over, unix_now};
 use super::{Issuer, MockError};
 
+/// The web client's secret.
+pub const CLIENT_SECRET: &str = "GOCSPX-demo_google-client-secret";
 /// Its second client, a mobile app.
 pub const IOS_CLIENT_ID: &str = "demo-ios.apps.googleusercontent.com";
 /// The `iss` of Google's ID tokens, on loopback too.
@@ -27,7 +29,25 @@ pub(super) fn issuer(base_url: &str) -> Result<Issuer, MockError> {
         base_claims: json!({ "iss": ISSUER, "azp": WEB_CLIENT_ID, "aud": WEB_CLIENT_ID }),
         token_prefix: "ya29.a0",
         realm: format!("{ISSUER}/"),
+        sign_in: SignIn {
+            provider: "Mock Google",
+            client_id: WEB_CLIENT_ID,
+            client_secret: CLIENT_SECRET,
+            code_prefix: "4/0A",
+            granted,
+            like_google: true,
+        },
     })
+}
+
+/// Google asks for `email` and `profile` by these names and grants them by longer ones
+/// (<https://developers.google.com/identity/protocols/oauth2/scopes#openid-connect>).
+fn granted(asked: &str) -> String {
+    let long = |scope: &str| match scope {
+        "email" | "profile" => format!("https://www.googleapis.com/auth/userinfo.{scope}"),
+        other => other.to_owned(),
+    };
+    asked.split_ascii_whitespace().map(long).collect::<Vec<_>>().join(" ")
 }
 
 /// All members of the real document; the endpoints are on loopback, the issuer is Google's own.

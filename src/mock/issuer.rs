@@ -1,13 +1,15 @@
 //! An OpenID Connect issuer: its discovery document, its keys, the tokens it mints and the three
 //! endpoints that every issuer has. Google is one (`google.rs`), the generic issuer another
-//! (`oidc.rs`).
+//! (`oidc.rs`). How it signs people in is in `authorize.rs` and `token_endpoint.rs`.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
+use super::codes::Codes;
 use super::grant::{AccessTokens, Issued, LIFETIME};
 use super::keys::KeyOwner;
 use super::values::{lay_over, unix_now};
@@ -22,6 +24,20 @@ pub(super) struct Profile {
     pub(super) token_prefix: &'static str,
     /// The realm of its `WWW-Authenticate`.
     pub(super) realm: String,
+    pub(super) sign_in: SignIn,
+}
+
+/// What tells one issuer's redirect flow from another's.
+pub(super) struct SignIn {
+    /// What its pages are headed with.
+    pub(super) provider: &'static str,
+    pub(super) client_id: &'static str,
+    pub(super) client_secret: &'static str,
+    pub(super) code_prefix: &'static str,
+    /// What an asked scope is called once it is granted.
+    pub(super) granted: fn(&str) -> String,
+    /// Whether the redirect back has the members that only Google sends.
+    pub(super) like_google: bool,
 }
 
 /// The controls of one mock issuer.
@@ -32,6 +48,11 @@ pub struct Issuer {
     realm: String,
     discovery: Value,
     discovery_changes: Mutex<Value>,
+    sign_in: SignIn,
+    codes: Codes,
+    introduced: Mutex<HashMap<String, Person>>,
+    claim_changes: Mutex<Map<String, Value>>,
+    token_answer_changes: Mutex<Value>,
 }
 
 impl Issuer {
@@ -43,6 +64,11 @@ impl Issuer {
             realm: profile.realm,
             discovery: profile.discovery,
             discovery_changes: Mutex::default(),
+            sign_in: profile.sign_in,
+            codes: Codes::default(),
+            introduced: Mutex::default(),
+            claim_changes: Mutex::default(),
+            token_answer_changes: Mutex::default(),
         })
     }
 
@@ -105,6 +131,62 @@ impl Issuer {
     /// elsewhere; `null` removes a member, `json!({})` undoes earlier changes.
     pub fn set_discovery(&self, changes: Value) {
         *lock(&self.discovery_changes) = changes;
+    }
+
+    /// Lets `person` be who signs in by this name in the redirect flow; other names are those of [`Person::named`].
+    pub fn introduce(&self, name: &str, person: Person) {
+        lock(&self.introduced).insert(name.to_owned(), person);
+    }
+
+    /// Forgets all outstanding authorization codes, as time does after ten minutes.
+    pub fn expire_codes(&self) {
+        self.codes.forget();
+    }
+
+    /// Lays `changes` over the claims of ID tokens that the token endpoint gives out, for instance another `nonce`;
+    /// `null` removes a claim, `json!({})` undoes earlier changes.
+    pub fn set_token_claims(&self, changes: Value) {
+        let changes = if let Value::Object(changes) = changes { changes } else { Map::new() };
+        *lock(&self.claim_changes) = changes;
+    }
+
+    /// Lays `changes` over the members of the token endpoint's successful answers, for instance no `id_token`; `null`
+    /// removes a member, `json!({})` undoes earlier changes.
+    pub fn set_token_answer(&self, changes: Value) {
+        *lock(&self.token_answer_changes) = changes;
+    }
+
+    pub(super) fn sign_in(&self) -> &SignIn {
+        &self.sign_in
+    }
+
+    pub(super) fn codes(&self) -> &Codes {
+        &self.codes
+    }
+
+    pub(super) fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    pub(super) fn person(&self, name: &str) -> Person {
+        lock(&self.introduced).get(name).cloned().unwrap_or_else(|| Person::named(name))
+    }
+
+    pub(super) fn claim_changes(&self) -> Map<String, Value> {
+        lock(&self.claim_changes).clone()
+    }
+
+    pub(super) fn token_answer_changes(&self) -> Value {
+        lock(&self.token_answer_changes).clone()
+    }
+
+    /// The `iss` of redirects back to the application (RFC 9207 §2): Google always sends it, others when their discovery
+    /// document says so.
+    pub(super) fn issuer_in_answers(&self) -> Option<String> {
+        let document = self.discovery();
+        let announced = document["authorization_response_iss_parameter_supported"] == true;
+        let issuer = document["issuer"].as_str().map(str::to_owned);
+        issuer.filter(|_| self.sign_in.like_google || announced)
     }
 }
 

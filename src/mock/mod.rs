@@ -1,5 +1,6 @@
 //! A mock Google, a mock GitHub and a generic OpenID Connect issuer on loopback: real RSA keys,
-//! real tokens, the real APIs' shapes. `tokenbooth demo` runs it, and the tests talk to it.
+//! real tokens, the real APIs' shapes. `tokenbooth demo` runs it, and the tests talk to it. People sign in there with a
+//! browser, too: at a page that asks who to be, or without the page when the URL has `mock_person=<name>`.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -16,6 +17,8 @@
 //! # }
 //! ```
 
+mod authorize;
+mod codes;
 mod control;
 mod distort;
 mod faults;
@@ -32,8 +35,11 @@ mod keys;
 mod middleware;
 mod mint;
 pub mod oidc;
+mod page;
+mod params;
 mod person;
 mod server;
+mod token_endpoint;
 mod values;
 mod world;
 

@@ -2,12 +2,15 @@
 
 use serde_json::json;
 
-use super::issuer::Profile;
+use super::issuer::{Profile, SignIn};
 use super::keys::KeyOwner;
 use super::{Issuer, MockError};
 
 /// The client id of the application under test: `aud` of every token unless set otherwise.
 pub const CLIENT_ID: &str = "demo-oidc-client";
+
+/// Its secret, with every kind of character that HTTP Basic wants encoded (RFC 6749 §2.3.1).
+pub const CLIENT_SECRET: &str = "demo-oidc:secret/50%+more";
 
 pub(super) fn issuer(base_url: &str) -> Result<Issuer, MockError> {
     let base = format!("{base_url}/oidc");
@@ -29,5 +32,13 @@ pub(super) fn issuer(base_url: &str) -> Result<Issuer, MockError> {
         base_claims: json!({ "iss": base, "aud": CLIENT_ID }),
         token_prefix: "oidc_",
         realm: base,
+        sign_in: SignIn {
+            provider: "Mock OpenID Connect",
+            client_id: CLIENT_ID,
+            client_secret: CLIENT_SECRET,
+            code_prefix: "",
+            granted: str::to_owned,
+            like_google: false,
+        },
     })
 }

@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer, rt, web};
 use tokio::sync::oneshot;
 
 use super::world::World;
-use super::{MockError, control, github_api, google, issuer, middleware};
+use super::{MockError, authorize, control, github_api, google, issuer, middleware, token_endpoint};
 
 /// A running mock: its world, and the means to stop it.
 pub(super) struct Running {
@@ -34,6 +34,9 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
                 .app_data(google.clone())
                 .route("/.well-known/openid-configuration", web::get().to(issuer::discovery))
                 .route("/oauth2/v3/certs", web::get().to(issuer::jwks))
+                .route("/o/oauth2/v2/auth", web::get().to(authorize::authorize))
+                .route("/o/oauth2/v2/auth", web::post().to(authorize::authorize))
+                .route("/token", web::post().to(token_endpoint::token))
                 .route("/tokeninfo", web::get().to(google::tokeninfo))
                 .route("/tokeninfo", web::post().to(google::tokeninfo))
                 .route("/v1/userinfo", web::get().to(issuer::userinfo))
@@ -44,6 +47,9 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
                 .app_data(oidc.clone())
                 .route("/.well-known/openid-configuration", web::get().to(issuer::discovery))
                 .route("/jwks", web::get().to(issuer::jwks))
+                .route("/authorize", web::get().to(authorize::authorize))
+                .route("/authorize", web::post().to(authorize::authorize))
+                .route("/token", web::post().to(token_endpoint::token))
                 .route("/userinfo", web::get().to(issuer::userinfo))
                 .route("/userinfo", web::post().to(issuer::userinfo)),
         )

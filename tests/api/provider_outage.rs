@@ -88,6 +88,7 @@ async fn exchange_by(app: &TestApp, endpoint: Endpoint) -> Answer {
         Endpoint::GithubCheck | Endpoint::GithubUser | Endpoint::GithubEmails => {
             app.exchange_github(GithubUser::default()).await
         }
+        other => panic!("no exchange needs {other:?}"),
     }
 }
 
