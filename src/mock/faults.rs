@@ -38,11 +38,19 @@ pub enum Endpoint {
     GithubUser,
     /// GitHub's `GET /user/emails`.
     GithubEmails,
+    /// GitHub's authorization endpoint, its page included.
+    GithubAuthorize,
+    /// GitHub's token endpoint, of the redirect flow and of the device flow.
+    GithubToken,
+    /// Where GitHub's device flow begins.
+    GithubDeviceCode,
+    /// GitHub's page for user codes.
+    GithubDevice,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of their declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::Discovery,
         Self::Jwks,
         Self::Tokeninfo,
@@ -57,6 +65,10 @@ impl Endpoint {
         Self::GithubCheck,
         Self::GithubUser,
         Self::GithubEmails,
+        Self::GithubAuthorize,
+        Self::GithubToken,
+        Self::GithubDeviceCode,
+        Self::GithubDevice,
     ];
 
     /// Its name in the mock's own URLs and counters.
@@ -76,6 +88,10 @@ impl Endpoint {
             Self::GithubCheck => "github_check",
             Self::GithubUser => "github_user",
             Self::GithubEmails => "github_emails",
+            Self::GithubAuthorize => "github_authorize",
+            Self::GithubToken => "github_token",
+            Self::GithubDeviceCode => "github_device_code",
+            Self::GithubDevice => "github_device",
         }
     }
 
@@ -96,6 +112,10 @@ impl Endpoint {
             Self::GithubCheck => "/github/api/applications/{client_id}/token",
             Self::GithubUser => "/github/api/user",
             Self::GithubEmails => "/github/api/user/emails",
+            Self::GithubAuthorize => "/github/login/oauth/authorize",
+            Self::GithubToken => "/github/login/oauth/access_token",
+            Self::GithubDeviceCode => "/github/login/device/code",
+            Self::GithubDevice => "/github/login/device",
         }
     }
 

@@ -1,11 +1,15 @@
 //! The mock GitHub's state: its users, and the tokens it gave out for the application under test
-//! and for others. `github_api.rs` has the endpoints.
+//! and for others. `github_api.rs` has the API's endpoints, `github_login.rs` and
+//! `github_device.rs` those of signing in.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 
+use super::codes::Codes;
+use super::github_device::Devices;
 use super::values::random_base62;
 use super::{GithubUser, lock};
 
@@ -66,6 +70,10 @@ impl From<GithubUser> for GithubGrant {
 pub struct Github {
     tokens: Mutex<HashMap<String, GithubGrant>>,
     lock_out: Mutex<LockOut>,
+    codes: Codes,
+    devices: Devices,
+    introduced: Mutex<HashMap<String, GithubUser>>,
+    always_forms: AtomicBool,
 }
 
 #[derive(Default)]
@@ -110,6 +118,59 @@ impl Github {
     /// (<https://docs.github.com/rest/apps/oauth-applications#check-a-token>).
     pub fn lock_out_after(&self, bad_credentials: Option<u32>) {
         *lock(&self.lock_out) = LockOut { bad_credentials: 0, limit: bad_credentials };
+    }
+
+    /// Lets `user` be who signs in by this name in the redirect flow and on the device page; other names are those of
+    /// [`GithubUser::named`].
+    pub fn introduce(&self, name: &str, user: GithubUser) {
+        lock(&self.introduced).insert(name.to_owned(), user);
+    }
+
+    /// Forgets all outstanding authorization codes, as time does after ten minutes.
+    pub fn expire_codes(&self) {
+        self.codes.forget();
+    }
+
+    /// Whether the token endpoint answers with a form even to who asks for JSON.
+    pub fn always_answer_forms(&self, always: bool) {
+        self.always_forms.store(always, Ordering::Relaxed);
+    }
+
+    /// The seconds between two polls of a device, 5 at first; applies to devices that wait already. With 0 none is told
+    /// to slow down.
+    pub fn set_device_interval(&self, seconds: u64) {
+        self.devices.set_interval(seconds);
+    }
+
+    /// What a person does at GitHub's page for devices; answers whether a device waits with this code.
+    pub fn approve_device(&self, user_code: &str, user: GithubUser) -> bool {
+        self.devices.approve(user_code, user)
+    }
+
+    /// The same for a person who declines.
+    pub fn deny_device(&self, user_code: &str) -> bool {
+        self.devices.deny(user_code)
+    }
+
+    /// Lets the codes of all devices expire, as time does after fifteen minutes.
+    pub fn expire_devices(&self) {
+        self.devices.expire();
+    }
+
+    pub(super) fn codes(&self) -> &Codes {
+        &self.codes
+    }
+
+    pub(super) fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    pub(super) fn answers_forms(&self) -> bool {
+        self.always_forms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn user(&self, name: &str) -> GithubUser {
+        lock(&self.introduced).get(name).cloned().unwrap_or_else(|| GithubUser::named(name))
     }
 
     pub(super) fn locked_out(&self) -> bool {

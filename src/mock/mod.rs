@@ -25,6 +25,8 @@ mod faults;
 pub mod github;
 mod github_answers;
 mod github_api;
+mod github_device;
+mod github_login;
 pub mod google;
 mod grant;
 mod issuer;

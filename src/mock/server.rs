@@ -10,7 +10,10 @@ use actix_web::{App, HttpServer, rt, web};
 use tokio::sync::oneshot;
 
 use super::world::World;
-use super::{MockError, authorize, control, github_api, google, issuer, middleware, token_endpoint};
+use super::{
+    MockError, authorize, control, github_api, github_device, github_login, google, issuer, middleware,
+    token_endpoint,
+};
 
 /// A running mock: its world, and the means to stop it.
 pub(super) struct Running {
@@ -59,6 +62,15 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
                 .route("/applications/{client_id}/token", web::post().to(github_api::check))
                 .route("/user", web::get().to(github_api::user))
                 .route("/user/emails", web::get().to(github_api::emails)),
+        )
+        .service(
+            web::scope("/github/login")
+                .route("/oauth/authorize", web::get().to(github_login::authorize))
+                .route("/oauth/authorize", web::post().to(github_login::authorize))
+                .route("/oauth/access_token", web::post().to(github_login::access_token))
+                .route("/device/code", web::post().to(github_device::device_code))
+                .route("/device", web::get().to(github_device::device))
+                .route("/device", web::post().to(github_device::device)),
         )
         .service(
             web::scope("/mock")
