@@ -32,6 +32,7 @@ mod identities;
 mod key_cache;
 mod kill;
 mod log;
+mod mock_sign_in;
 mod password;
 mod profile;
 mod provider_outage;
