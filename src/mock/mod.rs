@@ -111,6 +111,7 @@ impl MockProviders {
         let client_ids = [google::WEB_CLIENT_ID, google::IOS_CLIENT_ID].join(",");
         [
             ("google.client_ids", client_ids),
+            ("google.client_secret", google::CLIENT_SECRET.into()),
             ("google.discovery_url", self.url_of(Endpoint::Discovery)),
             ("google.tokeninfo_url", self.url_of(Endpoint::Tokeninfo)),
             ("github.client_id", github::CLIENT_ID.into()),
