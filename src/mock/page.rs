@@ -87,7 +87,7 @@ pub(super) fn refusal(provider: &str, reason: &str) -> HttpResponse {
 pub(super) fn consent(provider: &str, application: &str, scope: &str, query: &str) -> HttpResponse {
     let (application, scope, query) = (escape(application), escape(scope), escape(query));
     let mut content = format!(
-        "<p>The application <strong>{application}</strong> wants to know who you are{}.</p>\n<h2>Sign in as</h2>\n",
+        "<p>The application <strong>{application}</strong> wants to know who you are{}.</p>\n<h2>Who are you?</h2>\n",
         if scope.is_empty() { String::new() } else { format!(" (<span id=\"scope\">{scope}</span>)") }
     );
     let mut form = |inside: &str| {
@@ -96,7 +96,7 @@ pub(super) fn consent(provider: &str, application: &str, scope: &str, query: &st
     };
     for (name, shown) in PEOPLE {
         form(&format!(
-            r#"<button type="submit" id="as-{name}" name="mock_person" value="{name}">{shown}</button>"#
+            r#"<button type="submit" id="as-{name}" name="mock_person" value="{name}">Continue as {shown}</button>"#
         ));
     }
     form(concat!(
