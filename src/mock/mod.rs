@@ -129,6 +129,7 @@ impl MockProviders {
             ("kind", "oidc".into()),
             ("discovery_url", self.url_of(Endpoint::OidcDiscovery)),
             ("client_ids", oidc::CLIENT_ID.into()),
+            ("client_secret", oidc::CLIENT_SECRET.into()),
         ]
         .map(|(key, value)| (format!("providers.{name}.{key}"), value))
         .into()
