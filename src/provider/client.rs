@@ -53,6 +53,8 @@ impl ProviderClient {
             .timeout(timeout)
             .connect_timeout(timeout)
             .redirect(reqwest::redirect::Policy::none())
+            // A code is good once, and a second attempt may make the provider withdraw what the first one got (RFC 6749 §4.1.2).
+            .retry(reqwest::retry::never())
             .user_agent(USER_AGENT)
             .build()?;
         let clock = SharedClock::clone(clock);

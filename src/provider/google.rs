@@ -3,6 +3,8 @@
 //! Sources: <https://developers.google.com/identity/openid-connect/openid-connect#validatinganidtoken>, and for access
 //! tokens the `tokeninfo` and `userinfo` endpoints.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
@@ -10,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::ProviderClient;
+use super::code_flow::CodeFlow;
 use super::id_token::IdTokens;
 use super::identity::{Profile, is_subject};
 use super::key_cache::{KeySource, KeysStatus};
@@ -25,7 +28,9 @@ const ISSUERS: [&str; 2] = ["https://accounts.google.com", "accounts.google.com"
 const MAX_ACCESS_TOKEN_BYTES: usize = 2048;
 
 pub(super) struct Google {
-    id_tokens: IdTokens,
+    id_tokens: Arc<IdTokens>,
+    /// Google gives a web client no token without its secret, PKCE or not.
+    redirect: Option<CodeFlow>,
     tokeninfo_url: String,
     client: ProviderClient,
     clock: SharedClock,
@@ -69,16 +74,13 @@ impl Google {
             issuer: None,
         };
         let issuers = ISSUERS.map(str::to_owned).to_vec();
+        let ids = &settings.client_ids;
+        let id_tokens = IdTokens::new(source, ids, issuers, settings.nonce, jwks, client, clock);
+        let id_tokens = Arc::new(id_tokens);
+        let secret = settings.client_secret.as_ref();
         Self {
-            id_tokens: IdTokens::new(
-                source,
-                &settings.client_ids,
-                issuers,
-                settings.nonce,
-                jwks,
-                client,
-                clock,
-            ),
+            redirect: secret.and_then(|secret| CodeFlow::new(&id_tokens, ids, Some(secret), client)),
+            id_tokens,
             tokeninfo_url: settings.tokeninfo_url.clone(),
             client: client.clone(),
             clock: SharedClock::clone(clock),
@@ -90,9 +92,9 @@ impl Google {
     async fn verify_access_token(&self, token: &str) -> Result<VerifiedIdentity, Refusal> {
         check_syntax(token)?;
         let info = self.tokeninfo(token).await?;
-        self.id_tokens.check_client_id("audience", &info.aud)?;
+        self.id_tokens.audience.check_client_id("audience", &info.aud)?;
         if let Some(azp) = &info.azp {
-            self.id_tokens.check_client_id("azp", azp)?;
+            self.id_tokens.audience.check_client_id("azp", azp)?;
         }
         check_not_expired(&info, self.clock.now())?;
         let user = self.userinfo(token).await?;
@@ -183,7 +185,7 @@ impl Provider for Google {
     }
 
     fn redirect_flow(&self) -> Option<&dyn RedirectFlow> {
-        None
+        self.redirect.as_ref().map(|flow| flow as &dyn RedirectFlow)
     }
 
     fn accepts(&self) -> &'static [CredentialKind] {

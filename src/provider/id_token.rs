@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::audience::Audience;
 use super::client::ProviderClient;
 use super::identity::{Profile, is_subject};
 use super::key_cache::{KeyCache, KeyError, KeySource};
@@ -27,7 +28,9 @@ const MAX_LIFE: i64 = 24 * 60 * 60 + LEEWAY;
 /// The rules for one issuer's ID tokens.
 pub(super) struct IdTokens {
     provider: String,
-    client_ids: Vec<String>,
+    pub(super) audience: Audience,
+    /// For the tokens that we ask for ourselves.
+    own_audience: Audience,
     issuers: Vec<String>,
     nonce: NoncePolicy,
     pub(super) keys: KeyCache,
@@ -81,8 +84,9 @@ impl IdTokens {
         clock: &SharedClock,
     ) -> Self {
         Self {
+            audience: Audience::any_of(&source.provider, client_ids),
+            own_audience: Audience::first_of(&source.provider, client_ids),
             provider: source.provider.clone(),
-            client_ids: client_ids.to_vec(),
             issuers,
             nonce,
             keys: KeyCache::start(source, client.clone(), jwks),
@@ -90,10 +94,30 @@ impl IdTokens {
         }
     }
 
-    /// Proves an ID token, the cheapest refusal first.
+    /// Proves an ID token that a client handed in.
     pub(super) async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
-        let jws =
-            UnverifiedJws::parse(credential.token.expose_secret(), MAX_ID_TOKEN_BYTES).map_err(invalid)?;
+        let claims = self.proven_claims(credential.token.expose_secret(), &self.audience).await?;
+        self.check_nonce(claims.nonce.as_deref(), credential.nonce.as_deref())?;
+        Ok(self.identity(&claims))
+    }
+
+    /// Proves an ID token that the token endpoint gave us for a code. TLS alone would show whose it is (OpenID Connect Core
+    /// §3.1.3.7, point 6); one set of rules for all tokens is easier to trust than an exception. The nonce must be the one
+    /// that the browser was sent with, whatever `nonce` in the settings asks of others: nothing else ties the token to it.
+    pub(super) async fn verify_own(&self, id_token: &str, nonce: &str) -> Result<VerifiedIdentity, Refusal> {
+        let claims = self.proven_claims(id_token, &self.own_audience).await?;
+        let problem = match claims.nonce.as_deref() {
+            Some(claim) if !nonce.is_empty() && claim == nonce => return Ok(self.identity(&claims)),
+            Some(_) => "is not the one that this sign-in began with",
+            None => "is missing, and this sign-in began with one",
+        };
+        Err(Refusal::NonceMismatch(format!("the nonce in {}'s ID token {problem}", self.provider)))
+    }
+
+    /// The claims of a token that is genuine, current and for one of these clients, the cheapest refusal first. The nonce
+    /// is left.
+    async fn proven_claims(&self, id_token: &str, audience: &Audience) -> Result<IdTokenClaims, Refusal> {
+        let jws = UnverifiedJws::parse(id_token, MAX_ID_TOKEN_BYTES).map_err(invalid)?;
         let key = self.key(&jws).await?;
         check_type(jws.header().typ.as_deref())?;
         let claims: IdTokenClaims = jws.verify(&key).map_err(invalid)?;
@@ -104,17 +128,20 @@ impl IdTokens {
             ));
         }
         self.check_issuer(&claims.iss)?;
-        self.check_audience(&claims)?;
+        audience.check(&claims.aud, claims.azp.as_deref())?;
         check_time(&claims, self.clock.now())?;
         if !is_subject(&claims.sub) {
             return Err(Refusal::InvalidToken(
                 "the token's sub is empty, longer than 255 bytes or not text".to_owned(),
             ));
         }
-        self.check_nonce(claims.nonce.as_deref(), credential.nonce.as_deref())?;
+        Ok(claims)
+    }
+
+    fn identity(&self, claims: &IdTokenClaims) -> VerifiedIdentity {
         let profile =
             Profile::of_claims(&claims.email, &claims.email_verified, &claims.name, &claims.picture);
-        Ok(VerifiedIdentity::new(&self.provider, &claims.sub, &profile))
+        VerifiedIdentity::new(&self.provider, &claims.sub, &profile)
     }
 
     pub(super) fn provider(&self) -> &str {
@@ -158,55 +185,6 @@ impl IdTokens {
             Quoted(iss),
             self.provider,
             expected.join(" or ")
-        ))
-    }
-
-    /// One audience: ours. Several: only together with an `azp` that is ours. An `azp` is checked wherever it stands.
-    fn check_audience(&self, claims: &IdTokenClaims) -> Result<(), Refusal> {
-        let audiences: Vec<&str> = match &claims.aud {
-            Value::String(audience) => vec![audience],
-            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
-            _ => Vec::new(),
-        };
-        let texts_only = claims.aud.as_array().is_none_or(|list| list.len() == audiences.len());
-        match audiences.as_slice() {
-            [] => return Err(self.foreign_audience("the token names no audience")),
-            _ if !texts_only => {
-                return Err(self.foreign_audience("the token's aud is not a list of texts"));
-            }
-            [one] => self.check_client_id("audience", one)?,
-            several => {
-                if !several.iter().any(|audience| self.is_ours(audience)) {
-                    return Err(self.foreign_audience(&format!(
-                        "token audience {} is not one of ours",
-                        Quoted(several[0])
-                    )));
-                }
-                if claims.azp.is_none() {
-                    return Err(self.foreign_audience("the token has several audiences and no azp"));
-                }
-            }
-        }
-        claims.azp.as_deref().map_or(Ok(()), |azp| self.check_client_id("azp", azp))
-    }
-
-    pub(super) fn is_ours(&self, client_id: &str) -> bool {
-        self.client_ids.iter().any(|ours| ours == client_id)
-    }
-
-    /// `what` names the member that holds `client_id`.
-    pub(super) fn check_client_id(&self, what: &str, client_id: &str) -> Result<(), Refusal> {
-        if self.is_ours(client_id) {
-            return Ok(());
-        }
-        let setting = format!("providers.{}.client_ids", self.provider);
-        Err(Refusal::AudienceMismatch(format!("token {what} {} is not in {setting}", Quoted(client_id))))
-    }
-
-    fn foreign_audience(&self, problem: &str) -> Refusal {
-        Refusal::AudienceMismatch(format!(
-            "{problem}, expected one of providers.{}.client_ids",
-            self.provider
         ))
     }
 

@@ -38,6 +38,12 @@ pub struct Discovery {
     pub jwks_uri: String,
     /// Where an access token is answered with its owner.
     pub userinfo_endpoint: Option<String>,
+    /// Where browsers are sent.
+    pub authorization_endpoint: Option<String>,
+    /// Where a code is exchanged for tokens.
+    pub token_endpoint: Option<String>,
+    /// How a client may prove itself there; `client_secret_basic` alone when absent.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
 /// A key set, and where it came from.
@@ -292,7 +298,9 @@ impl Keeper {
                 format!("its discovery document names another issuer than providers.{provider} expects");
             return Err(Outage::bad_answer(provider, problem));
         }
-        for url in std::iter::once(&discovery.jwks_uri).chain(&discovery.userinfo_endpoint) {
+        let others =
+            [&discovery.userinfo_endpoint, &discovery.authorization_endpoint, &discovery.token_endpoint];
+        for url in std::iter::once(&discovery.jwks_uri).chain(others.into_iter().flatten()) {
             crate::settings::check_provider_url(url).map_err(|problem| {
                 Outage::bad_answer(provider, format!("a URL in its discovery document: {problem}"))
             })?;

@@ -3,13 +3,16 @@
 //! To add one: an OpenID Connect issuer is only a block of settings. Any other gets a file beside `github.rs` with an
 //! implementation of [`Provider`], a line in [`Providers::new`], and a test beside `tests/api/exchange_github.rs`.
 
+mod audience;
 mod client;
+mod code_flow;
 mod github;
 mod google;
 mod id_token;
 mod identity;
 mod jwks;
 mod key_cache;
+mod oauth_error;
 mod oidc;
 mod outage;
 mod redirect;

@@ -1,8 +1,11 @@
 //! Any OpenID Connect issuer, configured by its discovery URL.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::client::ProviderClient;
+use super::code_flow::CodeFlow;
 use super::id_token::IdTokens;
 use super::key_cache::{KeySource, KeysStatus};
 use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
@@ -14,7 +17,8 @@ const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
 /// A provider configured by its discovery URL.
 pub(super) struct OpenIdProvider {
-    id_tokens: IdTokens,
+    id_tokens: Arc<IdTokens>,
+    redirect: Option<CodeFlow>,
     display_name: String,
 }
 
@@ -37,8 +41,11 @@ impl OpenIdProvider {
         };
         let id_tokens =
             IdTokens::new(source, &settings.client_ids, vec![issuer], settings.nonce, jwks, client, clock);
+        let id_tokens = Arc::new(id_tokens);
+        let redirect =
+            CodeFlow::new(&id_tokens, &settings.client_ids, settings.client_secret.as_ref(), client);
         let display_name = settings.display_name.clone().unwrap_or_else(|| name.to_owned());
-        Self { id_tokens, display_name }
+        Self { id_tokens, redirect, display_name }
     }
 }
 
@@ -53,7 +60,7 @@ impl Provider for OpenIdProvider {
     }
 
     fn redirect_flow(&self) -> Option<&dyn RedirectFlow> {
-        None
+        self.redirect.as_ref().map(|flow| flow as &dyn RedirectFlow)
     }
 
     fn accepts(&self) -> &'static [CredentialKind] {

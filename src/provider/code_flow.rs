@@ -1,0 +1,161 @@
+//! The authorization code flow with PKCE at an OpenID Connect provider (OpenID Connect Core §3.1, RFC 6749 §4.1, RFC 7636),
+//! the same for Google and for any other. The tokens of the answer live as long as the function that reads them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+use super::client::{Answer, ProviderClient};
+use super::id_token::IdTokens;
+use super::key_cache::Discovery;
+use super::oauth_error::{self, OAuthError};
+use super::{AuthorizationRequest, Outage, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity};
+
+/// OpenID Connect Core §5.4. No `offline_access`: nothing is asked of the provider once the user is known.
+const SCOPE: &str = "openid email profile";
+
+/// The flow of one provider.
+pub(super) struct CodeFlow {
+    id_tokens: Arc<IdTokens>,
+    client_id: String,
+    /// An app without one is a public client, which has PKCE alone.
+    client_secret: Option<SecretString>,
+    client: ProviderClient,
+}
+
+/// What the token endpoint answers (OpenID Connect Core §3.1.3.3). Its access token is not even read.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    id_token: Option<SecretString>,
+}
+
+impl CodeFlow {
+    /// With the first client id; `None` when there is none.
+    pub(super) fn new(
+        id_tokens: &Arc<IdTokens>,
+        client_ids: &[String],
+        client_secret: Option<&SecretString>,
+        client: &ProviderClient,
+    ) -> Option<Self> {
+        Some(Self {
+            id_tokens: Arc::clone(id_tokens),
+            client_id: client_ids.first()?.clone(),
+            client_secret: client_secret.cloned(),
+            client: client.clone(),
+        })
+    }
+
+    fn token_request(&self, url: &str, discovery: &Discovery, returned: &ReturnedCode<'_>) -> RequestBuilder {
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", returned.code.expose_secret()),
+            ("redirect_uri", returned.redirect_uri),
+            ("code_verifier", returned.code_verifier.expose_secret()),
+        ];
+        let request = self.client.post(url);
+        match &self.client_secret {
+            None => {
+                form.push(("client_id", &self.client_id));
+                request.form(&form)
+            }
+            Some(secret) if wants_secret_in_body(discovery) => {
+                form.extend([
+                    ("client_id", self.client_id.as_str()),
+                    ("client_secret", secret.expose_secret()),
+                ]);
+                request.form(&form)
+            }
+            // RFC 6749 §2.3.1: both are form-urlencoded before HTTP's own base64, or a colon in the id would end it early and a
+            // "+" or "%" in the secret would be read as something else.
+            Some(secret) => {
+                let secret = urlencoded(secret.expose_secret());
+                request.basic_auth(urlencoded(&self.client_id), Some(secret)).form(&form)
+            }
+        }
+    }
+
+    /// Why there is no token. `error_description` is for people at the provider's side of the matter, and may repeat the code:
+    /// it is not read.
+    fn refusal(&self, answer: &Answer) -> Refusal {
+        let provider = self.id_tokens.provider();
+        let error = answer.json::<OAuthError>().map(|body| body.error).unwrap_or_default();
+        match (answer.status, error.as_str()) {
+            // RFC 6749 §5.2. What differs from one request to the next is the code, so it is the code that is malformed when a
+            // request is called that.
+            (_, "invalid_grant" | "invalid_request") => Refusal::CodeRefused(format!(
+                "{provider} does not take this code ({error}): it was used before, is too old, or was made for somebody else; \
+                 start again"
+            )),
+            (_, "invalid_client" | "unauthorized_client") | (StatusCode::UNAUTHORIZED, _) => Outage::bad_answer(
+                provider,
+                format!(
+                    "it refuses our own credentials, the first of providers.{provider}.client_ids and client_secret"
+                ),
+            )
+            .into(),
+            (_, "redirect_uri_mismatch") => oauth_error::unregistered_callback(provider).into(),
+            (_, "") => answer.unexpected().into(),
+            (_, other) => oauth_error::unexpected(provider, other).into(),
+        }
+    }
+}
+
+#[async_trait]
+impl RedirectFlow for CodeFlow {
+    async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Outage> {
+        let discovery = self.id_tokens.keys.discovery().await?;
+        let endpoint =
+            endpoint(self.id_tokens.provider(), "authorization_endpoint", discovery.authorization_endpoint)?;
+        let mut url = Url::parse(&endpoint).map_err(|_| {
+            Outage::bad_answer(self.id_tokens.provider(), "its authorization_endpoint is not a URL")
+        })?;
+        // Beside what its query has already (RFC 6749 §3.1).
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.client_id)
+            .append_pair("redirect_uri", request.redirect_uri)
+            .append_pair("scope", SCOPE)
+            .append_pair("state", request.state)
+            .append_pair("nonce", request.nonce)
+            .append_pair("code_challenge", request.code_challenge)
+            .append_pair("code_challenge_method", "S256");
+        Ok(url)
+    }
+
+    async fn redeem(&self, returned: &ReturnedCode<'_>) -> Result<VerifiedIdentity, Refusal> {
+        let provider = self.id_tokens.provider();
+        let discovery = self.id_tokens.keys.discovery().await?;
+        let url = endpoint(provider, "token_endpoint", discovery.token_endpoint.clone())?;
+        let request = self.token_request(&url, &discovery, returned);
+        let answer = self.client.send(provider, request).await?;
+        if answer.status != StatusCode::OK {
+            return Err(self.refusal(&answer));
+        }
+        let Some(id_token) = answer.json::<TokenAnswer>()?.id_token else {
+            let problem = "there is no id_token in it: may this client ask for the scope openid?";
+            return Err(Outage::bad_answer(provider, problem).into());
+        };
+        self.id_tokens.verify_own(id_token.expose_secret(), returned.nonce).await
+    }
+}
+
+/// `client_secret_basic` is the default (OpenID Connect Discovery §3), and what every server must take that gave out a secret
+/// (RFC 6749 §2.3.1): the body only where nothing else is taken.
+fn wants_secret_in_body(discovery: &Discovery) -> bool {
+    discovery.token_endpoint_auth_methods_supported.as_ref().is_some_and(|methods| {
+        let takes = |method: &str| methods.iter().any(|name| name == method);
+        takes("client_secret_post") && !takes("client_secret_basic")
+    })
+}
+
+fn endpoint(provider: &str, name: &str, url: Option<String>) -> Result<String, Outage> {
+    url.ok_or_else(|| Outage::bad_answer(provider, format!("its discovery document names no {name}")))
+}
+
+fn urlencoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
