@@ -5,6 +5,7 @@ mod database;
 mod demo;
 mod events;
 mod explain_token;
+mod login;
 mod sessions;
 mod user;
 
@@ -42,6 +43,8 @@ enum Command {
         /// The token; "-" or nothing reads it from standard input, where no process list shows it
         token: Option<String>,
     },
+    /// Sign in with GitHub from this terminal, and print the token
+    Login(login::Login),
     /// Print the OpenAPI document
     Openapi,
     /// Look at users, and let them in or keep them out
@@ -99,6 +102,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Migrate => migrate(&settings()?),
         Command::Check => check::run().await,
         Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
+        Command::Login(options) => login::run(&options).await,
         Command::Openapi => Ok(io::stdout().write_all(openapi::document().as_bytes())?),
         Command::User(command) => user::run(&settings()?, &command),
         Command::Sessions(command) => sessions::run(&settings()?, &command),

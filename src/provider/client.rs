@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 
 use super::Outage;
@@ -28,9 +28,9 @@ pub struct ProviderClient {
     clock_difference: Arc<AtomicI64>,
 }
 
-/// A provider's answer, read to its end: any status but a redirect, 429 and 5xx.
+/// An answer, read to its end: a provider's has any status but a redirect, 429 and 5xx.
 pub struct Answer {
-    /// 2xx or 4xx.
+    /// As received.
     pub status: StatusCode,
     /// As received.
     pub headers: HeaderMap,
@@ -95,36 +95,56 @@ impl ProviderClient {
     }
 
     async fn exchange(&self, provider: &str, request: RequestBuilder) -> Result<Answer, Outage> {
-        // The error's own text shows the URL, which for tokeninfo holds the token.
-        let failed = |error: reqwest::Error| {
-            if error.is_timeout() {
-                Outage::timeout(provider, self.timeout)
-            } else if error.is_connect() || error.is_request() {
-                Outage::unreachable(provider)
-            } else {
-                Outage::bad_answer(provider, "it broke off")
-            }
-        };
-        let mut response = request.send().await.map_err(failed)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        if let Some(date) = date(&headers) {
-            self.clock_difference.store(self.clock.now().since(date), Ordering::Relaxed);
-        }
+        let response = self.head(provider, request).await?;
+        let (status, headers) = (response.status(), response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            let wait = retry_after(&headers).or_else(|| rate_limit_reset(&headers));
+            let wait = retry_after(headers).or_else(|| rate_limit_reset(headers));
             return Err(Outage::rate_limited(provider, wait));
         }
         if !(status.is_success() || status.is_client_error()) {
             return Err(Outage::bad_answer(provider, format!("status {}", status.as_u16())));
         }
+        self.read(provider, response).await
+    }
+
+    /// The answer of another tokenbooth: whatever its status, since it explains itself at every one.
+    ///
+    /// # Errors
+    /// No answer: no connection, no time, too long, cut off.
+    pub async fn send_to_tokenbooth(&self, name: &str, request: RequestBuilder) -> Result<Answer, Outage> {
+        let response = self.head(name, request).await?;
+        self.read(name, response).await
+    }
+
+    async fn head(&self, provider: &str, request: RequestBuilder) -> Result<Response, Outage> {
+        let response = request.send().await.map_err(|error| self.failed(provider, &error))?;
+        if let Some(date) = date(response.headers()) {
+            self.clock_difference.store(self.clock.now().since(date), Ordering::Relaxed);
+        }
+        Ok(response)
+    }
+
+    async fn read(&self, provider: &str, mut response: Response) -> Result<Answer, Outage> {
+        let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(provider, &error))? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(Outage::bad_answer(provider, format!("more than {MAX_BODY_BYTES} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
         Ok(Answer { status, headers, provider: provider.to_owned(), body })
+    }
+
+    /// The error's own text shows the URL, which for tokeninfo holds the token.
+    fn failed(&self, provider: &str, error: &reqwest::Error) -> Outage {
+        if error.is_timeout() {
+            Outage::timeout(provider, self.timeout)
+        } else if error.is_connect() || error.is_request() {
+            Outage::unreachable(provider)
+        } else {
+            Outage::bad_answer(provider, "it broke off")
+        }
     }
 }
 
@@ -134,12 +154,29 @@ impl Answer {
     /// # Errors
     /// A content type that is not JSON, not JSON, or another shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Outage> {
-        let content_type = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if content_type.is_some_and(|content_type| !content_type.to_ascii_lowercase().contains("json")) {
+        if self.content_type().is_some_and(|content_type| !content_type.contains("json")) {
             return Err(Outage::bad_answer(&self.provider, "it is not JSON by its Content-Type"));
         }
         serde_json::from_slice(&self.body)
             .map_err(|_| Outage::bad_answer(&self.provider, crate::jws::json_problem::<T>(&self.body)))
+    }
+
+    /// As [`json`](Self::json), unless the content type says that it is a form.
+    ///
+    /// # Errors
+    /// As there, or a form of another shape.
+    pub fn json_or_form<T: DeserializeOwned>(&self) -> Result<T, Outage> {
+        if self.content_type().is_none_or(|name| !name.starts_with("application/x-www-form-urlencoded")) {
+            return self.json();
+        }
+        // The error's own text may quote a value.
+        serde_urlencoded::from_bytes(&self.body)
+            .map_err(|_| Outage::bad_answer(&self.provider, "it is not the form expected"))
+    }
+
+    /// RFC 9110 §8.3.1: its case does not matter.
+    fn content_type(&self) -> Option<String> {
+        Some(self.headers.get(CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase())
     }
 
     /// Whether the body says this, ignoring case: GitHub tells its rate limits apart in words only.

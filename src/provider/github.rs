@@ -18,18 +18,22 @@ use super::key_cache::KeysStatus;
 use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
 use crate::settings::GithubSettings;
 
-const NAME: &str = "github";
+pub(super) const NAME: &str = "github";
 const API_VERSION: &str = "2022-11-28";
+/// Said of us, not of a token or a code.
+pub(super) const OUR_CREDENTIALS: &str =
+    "it refuses our own credentials, providers.github.client_id and client_secret";
 /// GitHub: tokens have up to 255 characters.
 const MAX_TOKEN_BYTES: usize = 255;
 /// Nobody has more addresses than this many pages of 100; a bound all the same.
 const MAX_EMAIL_PAGES: u32 = 5;
 
 pub(super) struct Github {
-    client_id: String,
-    client_secret: SecretString,
+    pub(super) client_id: String,
+    pub(super) client_secret: SecretString,
     api_url: String,
-    client: ProviderClient,
+    pub(super) web_url: String,
+    pub(super) client: ProviderClient,
 }
 
 /// The answer of "check a token", as far as we use it.
@@ -71,11 +75,12 @@ impl Github {
             client_id: settings.client_id.clone()?,
             client_secret: settings.client_secret.clone()?,
             api_url: settings.api_url.trim_end_matches('/').to_owned(),
+            web_url: settings.web_url.trim_end_matches('/').to_owned(),
             client: client.clone(),
         })
     }
 
-    async fn verify_access_token(&self, token: &str) -> Result<VerifiedIdentity, Refusal> {
+    pub(super) async fn verify_access_token(&self, token: &str) -> Result<VerifiedIdentity, Refusal> {
         check_syntax(token)?;
         let owner = self.check_token(token).await?;
         let (user, email) = try_join(self.user(token), self.primary_email(token)).await?;
@@ -110,12 +115,7 @@ impl Github {
                 check.user.ok_or_else(|| Refusal::InvalidToken("the token belongs to no user".to_owned()))
             }
             StatusCode::NOT_FOUND => Err(not_ours()),
-            // Said of us, not of the token.
-            StatusCode::UNAUTHORIZED => Err(Outage::bad_answer(
-                NAME,
-                "it refuses our own credentials, providers.github.client_id and client_secret",
-            )
-            .into()),
+            StatusCode::UNAUTHORIZED => Err(Outage::bad_answer(NAME, OUR_CREDENTIALS).into()),
             _ => Err(trouble(&answer).into()),
         }
     }
@@ -192,7 +192,7 @@ fn not_ours() -> Refusal {
 
 /// Anything GitHub says besides 200, 401 and 404 says nothing of the token: rate limits come as 403 or 429, and many
 /// bad tokens lock good ones out with a 403 too.
-fn trouble(answer: &Answer) -> Outage {
+pub(super) fn trouble(answer: &Answer) -> Outage {
     match answer.status {
         StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY => {
             let wait = retry_after(&answer.headers).or_else(|| rate_limit_reset(&answer.headers));
@@ -225,7 +225,7 @@ impl Provider for Github {
     }
 
     fn redirect_flow(&self) -> Option<&dyn RedirectFlow> {
-        None
+        Some(self)
     }
 
     fn accepts(&self) -> &'static [CredentialKind] {

@@ -7,6 +7,9 @@ mod audience;
 mod client;
 mod code_flow;
 mod github;
+mod github_device;
+mod github_flow;
+mod github_token;
 mod google;
 mod id_token;
 mod identity;
@@ -26,6 +29,7 @@ use secrecy::SecretString;
 
 pub use self::client::ProviderClient;
 use self::github::Github;
+pub(crate) use self::github_device::DeviceFlow;
 use self::google::Google;
 pub use self::identity::VerifiedIdentity;
 pub use self::key_cache::KeysStatus;

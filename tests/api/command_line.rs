@@ -67,9 +67,18 @@ fn help_and_version_are_told_without_settings() {
     let version = run(&["--version"], &[("no.such", "setting")]).good();
     assert_eq!(version, format!("tokenbooth {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"], &[]).good();
-    for command in
-        ["serve", "demo", "migrate", "check", "explain-token", "openapi", "user", "sessions", "events"]
-    {
+    for command in [
+        "serve",
+        "demo",
+        "migrate",
+        "check",
+        "explain-token",
+        "login",
+        "openapi",
+        "user",
+        "sessions",
+        "events",
+    ] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {help}");
     }
     assert!(help.ends_with("Settings: config/default.toml describes them all.\n"), "{help}");
