@@ -37,6 +37,7 @@ mod password;
 mod profile;
 mod provider_outage;
 mod rate_limit;
+mod redirect_flow;
 mod sessions;
 mod settings;
 mod shutdown;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tokenbooth::account::housekeeping::{Swept, sweep};
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, DbConn, events, sessions, users};
+use tokenbooth::db::{self, DbConn, events, sessions, spent_codes, users};
 use tokenbooth::event::{Actor, EventKind, Origin};
 use tokenbooth::session::{HashedToken, Session};
 use tokenbooth::settings::{Settings, Sources};

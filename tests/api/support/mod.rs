@@ -2,6 +2,7 @@
 
 mod administrators;
 pub mod app;
+pub mod browser;
 pub mod line;
 pub mod process;
 
