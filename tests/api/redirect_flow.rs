@@ -28,7 +28,10 @@ fn assert_refusal_page(answer: &crate::support::Answer, status: u16, code: &str)
     assert!(answer.text.contains(code), "{}", answer.text);
     assert_eq!(answer.header("location"), "");
     let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
-    assert!(cookies.iter().all(|cookie| cookie.to_str().is_ok_and(|text| text.contains("Max-Age=0"))), "{cookies:?}");
+    assert!(
+        cookies.iter().all(|cookie| cookie.to_str().is_ok_and(|text| text.contains("Max-Age=0"))),
+        "{cookies:?}"
+    );
 }
 
 on_both_databases! {
@@ -141,6 +144,8 @@ on_both_databases! {
         assert_refusal_page(&browser.visit(&back).await, 400, "invalid_state");
         browser.set_cookie(&attempt, &sealed);
         assert_refusal_page(&browser.visit(&back).await, 400, "code_refused");
+        // Who is signed in stays so.
+        assert_eq!(browser.call("GET", "/api/me").await.status, 200);
         let events = app.db.count("events");
         assert_eq!(events, 2, "the first sign-in, and the code that was refused");
     }
@@ -303,14 +308,18 @@ async fn a_sign_in_ends_nowhere_else_than_allowed() {
         assert!(!answer.assert_problem(400, "redirect_not_allowed").contains("evil"), "{}", answer.text);
     }
     // What a client says of our own address counts for nothing.
-    for (name, value) in
-        [("host", "evil.com"), ("x-forwarded-host", "evil.com"), ("forwarded", "host=evil.com"), ("x-forwarded-proto", "https")]
-    {
+    for (name, value) in [
+        ("host", "evil.com"),
+        ("x-forwarded-host", "evil.com"),
+        ("forwarded", "host=evil.com"),
+        ("x-forwarded-proto", "https"),
+    ] {
         let answer = browser.send(browser.request("GET", "/auth/google/login").header(name, value)).await;
         let callback = parameter(answer.header("location"), "redirect_uri");
         assert_eq!(callback, Some(format!("{}/auth/google/callback", app.base)), "{name}");
     }
-    let back = browser.authorize("/auth/google/login?redirect_to=https://app.mail.com/welcome", "alice").await;
+    let back =
+        browser.authorize("/auth/google/login?redirect_to=https://app.mail.com/welcome", "alice").await;
     let home = browser.visit(&back).await;
     assert_eq!((home.status, home.header("location")), (302, "https://app.mail.com/welcome"));
     assert!(browser.cookie(SESSION).is_some());
@@ -318,7 +327,9 @@ async fn a_sign_in_ends_nowhere_else_than_allowed() {
 
 #[tokio::test]
 async fn trouble_at_the_provider_is_a_page_and_no_login() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("http_client.timeout", "300ms")).await;
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("http_client.timeout", "300ms"))
+            .await;
     app.warm().await;
     for (provider, endpoint, fault, status) in [
         ("google", Endpoint::GoogleToken, Fault::Hang, 504),
@@ -334,7 +345,11 @@ async fn trouble_at_the_provider_is_a_page_and_no_login() {
         // A connection that breaks off is 502 or 503, by where it breaks.
         let expected = if fault == Fault::CloseAtOnce { answer.status } else { status };
         assert_refusal_page(&answer, expected, "provider_unavailable");
-        assert!((502..=504).contains(&answer.status) && answer.header("retry-after") != "", "{}", answer.text);
+        assert!(
+            (502..=504).contains(&answer.status) && answer.header("retry-after") != "",
+            "{}",
+            answer.text
+        );
         assert_eq!(browser.cookie_names(), [""; 0]);
     }
     assert_eq!((app.db.count("users"), app.db.count("events")), (0, 0));
@@ -357,7 +372,10 @@ async fn the_provider_s_own_token_is_proved_as_everywhere() {
 
 #[tokio::test]
 async fn a_provider_that_has_no_redirect_flow_says_so() {
-    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("providers.google.client_secret", "")).await;
+    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
+        sources.with("providers.google.client_secret", "")
+    })
+    .await;
     let mut browser = Browser::at(&app);
     let answer = browser.visit("/auth/google/login").await;
     assert_refusal_page(&answer, 404, "unknown_provider");

@@ -88,8 +88,9 @@ async fn finish(
         Aim::SignIn { redirect_to } => {
             let result = sign_in(state, provider, &attempt, returned, origin).await;
             record(state, provider.name(), result.as_ref().map(|signed_in| signed_in.created), origin).await;
+            let signed_in = result?;
             end_session_before(state, request, origin).await?;
-            let tokens = TokenAnswer::after_sign_in(state, result?, true, request, origin).await?;
+            let tokens = TokenAnswer::after_sign_in(state, signed_in, true, request, origin).await?;
             Ok(BrowserSession::new(state, tokens)?.into_redirect(StatusCode::FOUND, &redirect_to))
         }
         Aim::App(back) => {
