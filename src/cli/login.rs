@@ -14,15 +14,15 @@ use super::{CommandError, settings};
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
 use crate::metrics::Metrics;
-use crate::provider::{DeviceFlow, ProviderClient};
+use crate::provider::{DeviceError, DeviceFlow, ProviderClient};
 use crate::settings::{Settings, check_provider_url};
 
 #[derive(Args)]
 pub(super) struct Login {
-    /// The tokenbooth to sign in to (server.public_url of the settings when absent)
+    /// The tokenbooth to sign in to (`server.public_url` of the settings when absent)
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The app at GitHub (providers.github.client_id of the settings when absent); its secret is not needed
+    /// The app at GitHub (`providers.github.client_id` of the settings when absent); its secret is not needed
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// Ask for a refresh token, too; --json shows it
@@ -62,14 +62,14 @@ fn server(settings: &Settings, options: &Login) -> Result<String, CommandError> 
 }
 
 async fn ask_for_token(flow: &DeviceFlow, open: bool) -> Result<SecretString, CommandError> {
-    let code = flow.begin().await.map_err(other)?;
+    let code = flow.begin().await.map_err(failed)?;
     let mut err = io::stderr();
     writeln!(err, "Open {} and enter the code {}", code.verification_uri, code.user_code)?;
     if open {
         open_in_browser(&code.verification_uri);
     }
     writeln!(err, "Waiting, at most {} minutes; Ctrl-C gives up.", code.expires_in.as_secs().div_ceil(60))?;
-    flow.wait(code).await.map_err(other)
+    flow.wait(code).await.map_err(failed)
 }
 
 /// A convenience: where it does not work, the URL is on the screen. Nothing waits for the browser, and what it prints is no answer
@@ -139,6 +139,11 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or("-").chars().filter(|character| !character.is_control()).collect()
 }
 
-fn other(problem: impl ToString) -> CommandError {
-    CommandError::Other(problem.to_string())
+fn other(problem: impl Into<String>) -> CommandError {
+    CommandError::Other(problem.into())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn failed(error: DeviceError) -> CommandError {
+    other(error.to_string())
 }

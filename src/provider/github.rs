@@ -220,7 +220,7 @@ impl Provider for Github {
         NAME
     }
 
-    fn display_name(&self) -> &str {
+    fn display_name(&self) -> &'static str {
         "GitHub"
     }
 

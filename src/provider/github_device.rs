@@ -38,7 +38,7 @@ pub(crate) struct DeviceCode {
     pub verification_uri: Url,
     /// How long both codes are good.
     pub expires_in: Duration,
-    device_code: SecretString,
+    for_polling: SecretString,
     interval: Duration,
 }
 
@@ -107,7 +107,7 @@ impl DeviceFlow {
             // It is shown on a terminal, where a control character is a command.
             user_code: user_code.chars().filter(|character| !character.is_control()).collect(),
             verification_uri,
-            device_code: members.device_code.ok_or_else(|| missing("device_code"))?,
+            for_polling: members.device_code.ok_or_else(|| missing("device_code"))?,
             expires_in: Duration::from_secs(members.expires_in.ok_or_else(|| missing("expires_in"))?),
             interval: members.interval.map_or(INTERVAL, Duration::from_secs).max(LEAST_INTERVAL),
         })
@@ -125,7 +125,7 @@ impl DeviceFlow {
     async fn poll(&self, code: &DeviceCode) -> Result<SecretString, DeviceError> {
         let form = [
             ("client_id", self.client_id.as_str()),
-            ("device_code", code.device_code.expose_secret()),
+            ("device_code", code.for_polling.expose_secret()),
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
         ];
         let mut interval = code.interval;
@@ -136,7 +136,7 @@ impl DeviceFlow {
                 Ok(TokenAnswer::Refused { error, interval: asked }) => match error.as_str() {
                     "authorization_pending" => {}
                     "slow_down" => {
-                        interval = asked.unwrap_or(interval.saturating_add(SLOWER)).max(LEAST_INTERVAL)
+                        interval = asked.unwrap_or(interval.saturating_add(SLOWER)).max(LEAST_INTERVAL);
                     }
                     other => return Err(failure(other)),
                 },

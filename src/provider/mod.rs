@@ -29,7 +29,7 @@ use secrecy::SecretString;
 
 pub use self::client::ProviderClient;
 use self::github::Github;
-pub(crate) use self::github_device::DeviceFlow;
+pub(crate) use self::github_device::{DeviceError, DeviceFlow};
 use self::google::Google;
 pub use self::identity::VerifiedIdentity;
 pub use self::key_cache::KeysStatus;
