@@ -10,8 +10,8 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::client::{Answer, ProviderClient};
+use super::discovery::{self, Discovery};
 use super::id_token::IdTokens;
-use super::key_cache::Discovery;
 use super::oauth_error::{self, OAuthError};
 use super::{AuthorizationRequest, Outage, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity};
 
@@ -62,7 +62,7 @@ impl CodeFlow {
                 form.push(("client_id", &self.client_id));
                 request.form(&form)
             }
-            Some(secret) if wants_secret_in_body(discovery) => {
+            Some(secret) if discovery.wants_secret_in_body() => {
                 form.extend([
                     ("client_id", self.client_id.as_str()),
                     ("client_secret", secret.expose_secret()),
@@ -107,12 +107,12 @@ impl CodeFlow {
 #[async_trait]
 impl RedirectFlow for CodeFlow {
     async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Outage> {
+        let provider = self.id_tokens.provider();
         let discovery = self.id_tokens.keys.discovery().await?;
         let endpoint =
-            endpoint(self.id_tokens.provider(), "authorization_endpoint", discovery.authorization_endpoint)?;
-        let mut url = Url::parse(&endpoint).map_err(|_| {
-            Outage::bad_answer(self.id_tokens.provider(), "its authorization_endpoint is not a URL")
-        })?;
+            discovery::named(provider, "authorization_endpoint", discovery.authorization_endpoint)?;
+        let mut url = Url::parse(&endpoint)
+            .map_err(|_| Outage::bad_answer(provider, "its authorization_endpoint is not a URL"))?;
         // Beside what its query has already (RFC 6749 §3.1).
         url.query_pairs_mut()
             .append_pair("response_type", "code")
@@ -129,7 +129,7 @@ impl RedirectFlow for CodeFlow {
     async fn redeem(&self, returned: &ReturnedCode<'_>) -> Result<VerifiedIdentity, Refusal> {
         let provider = self.id_tokens.provider();
         let discovery = self.id_tokens.keys.discovery().await?;
-        let url = endpoint(provider, "token_endpoint", discovery.token_endpoint.clone())?;
+        let url = discovery::named(provider, "token_endpoint", discovery.token_endpoint.clone())?;
         let request = self.token_request(&url, &discovery, returned);
         let answer = self.client.send(provider, request).await?;
         if answer.status != StatusCode::OK {
@@ -141,19 +141,6 @@ impl RedirectFlow for CodeFlow {
         };
         self.id_tokens.verify_own(id_token.expose_secret(), returned.nonce).await
     }
-}
-
-/// `client_secret_basic` is the default (OpenID Connect Discovery §3), and what every server must take that gave out a secret
-/// (RFC 6749 §2.3.1): the body only where nothing else is taken.
-fn wants_secret_in_body(discovery: &Discovery) -> bool {
-    discovery.token_endpoint_auth_methods_supported.as_ref().is_some_and(|methods| {
-        let takes = |method: &str| methods.iter().any(|name| name == method);
-        takes("client_secret_post") && !takes("client_secret_basic")
-    })
-}
-
-fn endpoint(provider: &str, name: &str, url: Option<String>) -> Result<String, Outage> {
-    url.ok_or_else(|| Outage::bad_answer(provider, format!("its discovery document names no {name}")))
 }
 
 fn urlencoded(text: &str) -> String {

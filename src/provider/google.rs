@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::client::ProviderClient;
 use super::code_flow::CodeFlow;
+use super::discovery;
 use super::id_token::IdTokens;
 use super::identity::{Profile, is_subject};
 use super::key_cache::{KeySource, KeysStatus};
@@ -129,9 +130,7 @@ impl Google {
 
     async fn userinfo(&self, token: &str) -> Result<UserInfo, Refusal> {
         let discovery = self.id_tokens.keys.discovery().await?;
-        let url = discovery
-            .userinfo_endpoint
-            .ok_or_else(|| Outage::bad_answer(NAME, "its discovery document names no userinfo_endpoint"))?;
+        let url = discovery::named(NAME, "userinfo_endpoint", discovery.userinfo_endpoint)?;
         let answer = self.client.send(NAME, self.client.get(&url).bearer_auth(token)).await?;
         match answer.status {
             StatusCode::OK => Ok(answer.json()?),
@@ -180,7 +179,7 @@ impl Provider for Google {
         self.id_tokens.provider()
     }
 
-    fn display_name(&self) -> &str {
+    fn display_name(&self) -> &'static str {
         "Google"
     }
 

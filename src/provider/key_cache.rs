@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
-use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 
 use super::Outage;
 use super::client::ProviderClient;
+use super::discovery::Discovery;
 use super::jwks::JwkSet;
 use crate::jws::VerificationKey;
 use crate::settings::JwksSettings;
@@ -28,23 +28,6 @@ const LONGEST_MAX_AGE: Duration = Duration::from_hours(24);
 const DISCOVERY_LIFE: Duration = Duration::from_hours(24);
 /// The first pause after a failure while there are no keys at all; it doubles up to `jwks.cooldown`.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-
-/// The discovery document (OpenID Connect Discovery §3), as far as we use it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Discovery {
-    /// The issuer's name for itself.
-    pub issuer: String,
-    /// Where its keys are.
-    pub jwks_uri: String,
-    /// Where an access token is answered with its owner.
-    pub userinfo_endpoint: Option<String>,
-    /// Where browsers are sent.
-    pub authorization_endpoint: Option<String>,
-    /// Where a code is exchanged for tokens.
-    pub token_endpoint: Option<String>,
-    /// How a client may prove itself there; `client_secret_basic` alone when absent.
-    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
-}
 
 /// A key set, and where it came from.
 struct KeySet {
@@ -292,19 +275,7 @@ impl Keeper {
             return Err(answer.unexpected());
         }
         let discovery: Discovery = answer.json()?;
-        if self.source.issuer.as_ref().is_some_and(|issuer| *issuer != discovery.issuer) {
-            // OpenID Connect Discovery §4.3: another issuer's document must not be used.
-            let problem =
-                format!("its discovery document names another issuer than providers.{provider} expects");
-            return Err(Outage::bad_answer(provider, problem));
-        }
-        let others =
-            [&discovery.userinfo_endpoint, &discovery.authorization_endpoint, &discovery.token_endpoint];
-        for url in std::iter::once(&discovery.jwks_uri).chain(others.into_iter().flatten()) {
-            crate::settings::check_provider_url(url).map_err(|problem| {
-                Outage::bad_answer(provider, format!("a URL in its discovery document: {problem}"))
-            })?;
-        }
+        discovery.check(provider, self.source.issuer.as_deref())?;
         Ok(discovery)
     }
 }

@@ -6,6 +6,7 @@
 mod audience;
 mod client;
 mod code_flow;
+mod discovery;
 mod github;
 mod github_device;
 mod github_flow;

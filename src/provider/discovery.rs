@@ -1,0 +1,63 @@
+//! The discovery document of an OpenID Connect provider (OpenID Connect Discovery §3 and §4.3, RFC 8414 §2).
+
+use serde::Deserialize;
+
+use super::Outage;
+use crate::settings::check_provider_url;
+
+/// The document, as far as we use it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Discovery {
+    /// The issuer's name for itself.
+    pub issuer: String,
+    /// Where its keys are.
+    pub jwks_uri: String,
+    /// Where an access token is answered with its owner.
+    pub userinfo_endpoint: Option<String>,
+    /// Where browsers are sent.
+    pub authorization_endpoint: Option<String>,
+    /// Where a code is exchanged for tokens.
+    pub token_endpoint: Option<String>,
+    /// How a client may prove itself there; `client_secret_basic` alone when absent.
+    pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+}
+
+impl Discovery {
+    /// Whether the document may be used: it is this issuer's, where one is expected, and what it leads to is safe to ask.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(&self, provider: &str, issuer: Option<&str>) -> Result<(), Outage> {
+        if issuer.is_some_and(|issuer| issuer != self.issuer) {
+            // OpenID Connect Discovery §4.3: another issuer's document must not be used.
+            let problem =
+                format!("its discovery document names another issuer than providers.{provider} expects");
+            return Err(Outage::bad_answer(provider, problem));
+        }
+        let others = [&self.userinfo_endpoint, &self.authorization_endpoint, &self.token_endpoint];
+        for url in std::iter::once(&self.jwks_uri).chain(others.into_iter().flatten()) {
+            check_provider_url(url).map_err(|problem| {
+                Outage::bad_answer(provider, format!("a URL in its discovery document: {problem}"))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// `client_secret_basic` is the default (§3), and what every server must take that gave out a secret (RFC 6749 §2.3.1): the
+    /// body only where it is named and that is not.
+    #[must_use]
+    pub fn wants_secret_in_body(&self) -> bool {
+        self.token_endpoint_auth_methods_supported.as_ref().is_some_and(|methods| {
+            let takes = |method: &str| methods.iter().any(|name| name == method);
+            takes("client_secret_post") && !takes("client_secret_basic")
+        })
+    }
+}
+
+/// An endpoint that a document may leave out.
+///
+/// # Errors
+/// It does.
+pub fn named(provider: &str, name: &str, url: Option<String>) -> Result<String, Outage> {
+    url.ok_or_else(|| Outage::bad_answer(provider, format!("its discovery document names no {name}")))
+}
