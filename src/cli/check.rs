@@ -121,7 +121,12 @@ async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result
         match provider.check().await {
             Ok(text) => {
                 reached = true;
-                Findings::good(&name, &format!("reachable, {text}"))?;
+                // Nothing of ours can find out whether it is registered: the provider tells only the browser.
+                let callback = provider.redirect_flow().map(|_| {
+                    let url = settings.public_url();
+                    format!("; the callback to register is {url}/auth/{}/callback", provider.name())
+                });
+                Findings::good(&name, &format!("reachable, {text}{}", callback.unwrap_or_default()))?;
             }
             Err(outage) => {
                 findings.bad(&name, &format!("{outage}. Check its settings and this machine's way out"))?;

@@ -23,7 +23,12 @@ fn check_finds_nothing_wrong_with_good_settings() {
         ]
     );
     for provider in ["acme", "github", "google"] {
-        assert!(told.contains(&format!("ok       providers.{provider}: reachable, ")), "{told}");
+        let line = lines
+            .iter()
+            .find(|line| line.starts_with(&format!("ok       providers.{provider}: reachable, ")));
+        let callback =
+            format!("; the callback to register is http://127.0.0.1:8080/auth/{provider}/callback");
+        assert!(line.is_some_and(|line| line.ends_with(&callback)), "{told}");
     }
     assert_eq!(lines.last(), Some(&"ok       clock: within 30 s of the providers'"));
 }
