@@ -13,7 +13,7 @@ use super::client::{Answer, ProviderClient};
 use super::discovery::{self, Discovery};
 use super::id_token::IdTokens;
 use super::oauth_error::{self, OAuthError};
-use super::{AuthorizationRequest, Outage, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity};
+use super::{AuthorizationRequest, Outage, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity, userinfo};
 
 /// OpenID Connect Core §5.4. No `offline_access`: nothing is asked of the provider once the user is known.
 const SCOPE: &str = "openid email profile";
@@ -27,10 +27,11 @@ pub(super) struct CodeFlow {
     client: ProviderClient,
 }
 
-/// What the token endpoint answers (OpenID Connect Core §3.1.3.3). Its access token is not even read.
+/// What the token endpoint answers (OpenID Connect Core §3.1.3.3).
 #[derive(Deserialize)]
 struct TokenAnswer {
     id_token: Option<SecretString>,
+    access_token: Option<SecretString>,
 }
 
 impl CodeFlow {
@@ -76,6 +77,29 @@ impl CodeFlow {
                 request.basic_auth(urlencoded(&self.client_id), Some(secret)).form(&form)
             }
         }
+    }
+
+    /// Where an access token comes with the ID token, the address may be at `userinfo` alone (OpenID Connect Core §5.4), and some
+    /// providers have it there and nowhere else.
+    async fn with_userinfo(
+        &self,
+        identity: VerifiedIdentity,
+        discovery: Discovery,
+        access_token: &str,
+    ) -> Result<VerifiedIdentity, Refusal> {
+        let provider = self.id_tokens.provider();
+        let info = userinfo::ask(&self.client, provider, discovery, access_token).await?;
+        // OpenID Connect Core §5.3.2, against a token put in another's place.
+        if info.sub != identity.provider_id {
+            let problem = format!("{provider}'s ID token and userinfo speak of different people");
+            return Err(Refusal::InvalidToken(problem));
+        }
+        let told = VerifiedIdentity::new(provider, &info.sub, &info.profile());
+        Ok(VerifiedIdentity {
+            name: told.name.or(identity.name),
+            avatar_url: told.avatar_url.or(identity.avatar_url),
+            ..told
+        })
     }
 
     /// Why there is no token. `error_description` is for people at the provider's side of the matter, and may repeat the code:
@@ -135,11 +159,18 @@ impl RedirectFlow for CodeFlow {
         if answer.status != StatusCode::OK {
             return Err(self.refusal(&answer));
         }
-        let Some(id_token) = answer.json::<TokenAnswer>()?.id_token else {
+        let TokenAnswer { id_token, access_token } = answer.json()?;
+        let Some(id_token) = id_token else {
             let problem = "there is no id_token in it: may this client ask for the scope openid?";
             return Err(Outage::bad_answer(provider, problem).into());
         };
-        self.id_tokens.verify_own(id_token.expose_secret(), returned.nonce).await
+        let identity = self.id_tokens.verify_own(id_token.expose_secret(), returned.nonce).await?;
+        match access_token {
+            Some(token) if identity.email.is_none() && discovery.userinfo_endpoint.is_some() => {
+                self.with_userinfo(identity, discovery, token.expose_secret()).await
+            }
+            _ => Ok(identity),
+        }
     }
 }
 

@@ -13,11 +13,12 @@ use serde_json::Value;
 
 use super::client::ProviderClient;
 use super::code_flow::CodeFlow;
-use super::discovery;
 use super::id_token::IdTokens;
-use super::identity::{Profile, is_subject};
+use super::identity::is_subject;
 use super::key_cache::{KeySource, KeysStatus};
-use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
+use super::{
+    Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity, userinfo,
+};
 use crate::clock::{SharedClock, Timestamp};
 use crate::jws::looks_like_a_jwt;
 use crate::settings::{GoogleSettings, JwksSettings};
@@ -46,20 +47,6 @@ struct TokenInfo {
     /// Seconds since 1970; a string in the real answer, a number in older documentation.
     exp: Option<Value>,
     expires_in: Option<Value>,
-}
-
-/// OpenID Connect Core §5.3.2.
-#[derive(Deserialize)]
-struct UserInfo {
-    sub: String,
-    #[serde(default)]
-    email: Value,
-    #[serde(default)]
-    email_verified: Value,
-    #[serde(default)]
-    name: Value,
-    #[serde(default)]
-    picture: Value,
 }
 
 impl Google {
@@ -98,7 +85,8 @@ impl Google {
             self.id_tokens.audience.check_client_id("azp", azp)?;
         }
         check_not_expired(&info, self.clock.now())?;
-        let user = self.userinfo(token).await?;
+        let discovery = self.id_tokens.keys.discovery().await?;
+        let user = userinfo::ask(&self.client, NAME, discovery, token).await?;
         match info.sub {
             Some(sub) if sub == user.sub && is_subject(&sub) => {}
             Some(_) => {
@@ -112,8 +100,7 @@ impl Google {
                 return Err(Refusal::InvalidToken(problem.to_owned()));
             }
         }
-        let profile = Profile::of_claims(&user.email, &user.email_verified, &user.name, &user.picture);
-        Ok(VerifiedIdentity::new(NAME, &user.sub, &profile))
+        Ok(VerifiedIdentity::new(NAME, &user.sub, &user.profile()))
     }
 
     async fn tokeninfo(&self, token: &str) -> Result<TokenInfo, Refusal> {
@@ -124,19 +111,6 @@ impl Google {
             StatusCode::BAD_REQUEST => Err(Refusal::InvalidToken(
                 "google does not know this access token, or it has expired".to_owned(),
             )),
-            _ => Err(answer.unexpected().into()),
-        }
-    }
-
-    async fn userinfo(&self, token: &str) -> Result<UserInfo, Refusal> {
-        let discovery = self.id_tokens.keys.discovery().await?;
-        let url = discovery::named(NAME, "userinfo_endpoint", discovery.userinfo_endpoint)?;
-        let answer = self.client.send(NAME, self.client.get(&url).bearer_auth(token)).await?;
-        match answer.status {
-            StatusCode::OK => Ok(answer.json()?),
-            StatusCode::UNAUTHORIZED => {
-                Err(Refusal::InvalidToken("google's userinfo refuses this access token".to_owned()))
-            }
             _ => Err(answer.unexpected().into()),
         }
     }

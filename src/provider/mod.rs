@@ -20,6 +20,7 @@ mod oauth_error;
 mod oidc;
 mod outage;
 mod redirect;
+mod userinfo;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

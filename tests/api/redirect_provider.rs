@@ -314,6 +314,43 @@ async fn the_id_token_must_answer_this_request_of_this_client() {
 }
 
 #[actix_web::test]
+async fn an_address_that_is_not_in_the_id_token_is_asked_for() {
+    let booth = Booth::start().await;
+    booth.sign_in("acme").await.expect("an identity");
+    assert_eq!(booth.mock.requests(Endpoint::OidcUserinfo), 0, "nothing is asked that is known");
+
+    booth.mock.oidc().set_token_claims(
+        json!({ "email": null, "email_verified": null, "name": "Of The Token", "picture": null }),
+    );
+    let identity = booth.sign_in("acme").await.expect("an identity");
+    assert_eq!(identity.verified_email(), Some("alice@example.com"));
+    assert_eq!(
+        (identity.name, identity.avatar_url),
+        (Person::named("alice").name, Person::named("alice").picture)
+    );
+    assert_eq!(booth.mock.requests(Endpoint::OidcUserinfo), 1);
+
+    // What is not said there stays as it was said before; an address that is nowhere is none.
+    booth
+        .mock
+        .oidc()
+        .introduce("bob", Person { email: None, email_verified: None, name: None, ..Person::named("bob") });
+    let identity = booth.redeem("acme", &booth.code_of("acme", "bob").await).await.expect("an identity");
+    assert_eq!((identity.name.as_deref(), identity.email), (Some("Of The Token"), None));
+
+    // Somebody else's access token beside Alice's ID token.
+    let bobs = booth.mock.oidc().access_token(Person::named("bob"));
+    booth.mock.oidc().set_token_answer(json!({ "access_token": bobs }));
+    match booth.sign_in("acme").await {
+        Err(Refusal::InvalidToken(detail)) => assert!(detail.contains("different people"), "{detail}"),
+        other => panic!("{other:?}"),
+    }
+    booth.mock.oidc().set_token_answer(json!({}));
+    booth.mock.set_fault(Endpoint::OidcUserinfo, Fault::Status(503));
+    assert_outage(booth.sign_in("acme").await, OutageKind::BadAnswer, "status 503", "userinfo");
+}
+
+#[actix_web::test]
 async fn a_signature_that_is_wrong_is_refused_although_it_came_straight_from_the_provider() {
     let booth = Booth::start().await;
     let mut token = booth.mock.oidc().id_token(json!({ "nonce": NONCE }));
