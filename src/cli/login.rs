@@ -107,7 +107,12 @@ async fn exchange(
     match json {
         Some(json) if status.is_success() && json["access_token"].is_string() => Ok(json),
         Some(json) if json["detail"].is_string() => {
-            Err(other(format!("{server} refuses: {} ({})", text(&json["detail"]), text(&json["code"]))))
+            let remedy = match json["code"].as_str() {
+                Some("audience_mismatch") => ". Give --client-id the client id of this server's GitHub app",
+                _ => "",
+            };
+            let (detail, code) = (text(&json["detail"]), text(&json["code"]));
+            Err(other(format!("{server} refuses: {detail} ({code}){remedy}")))
         }
         _ => Err(other(format!(
             "{server} does not answer as a tokenbooth does (status {}). Is it the right server? --server names another",

@@ -321,6 +321,21 @@ async fn a_code_cannot_command_the_terminal() {
     );
 }
 
+#[actix_web::test]
+async fn a_token_of_another_app_is_not_taken_and_the_remedy_is_told() {
+    let app = start().await;
+    let token = app.mock.github().foreign_access_token(GithubUser::named("greta"));
+    let (github, _) = github_that_says(device(), vec![json!({ "access_token": token })]);
+    let running = login(&app, &[]).set("providers.github.web_url", &github).start();
+    let told = reason(end_beside(running).await);
+    assert!(told.starts_with(&format!("{} refuses: github does not know this token", app.base)), "{told}");
+    assert!(
+        told.ends_with("(audience_mismatch). Give --client-id the client id of this server's GitHub app"),
+        "{told}"
+    );
+    assert!(!told.contains(&token), "{told}");
+}
+
 #[cfg(target_os = "linux")]
 #[actix_web::test]
 async fn the_browser_opens_when_it_is_asked_for_and_can() {
