@@ -48,10 +48,10 @@ pub(crate) struct SearchQuery {
     /// How the e-mail or the name begins (ASCII letters compared without case), or a provider's id of a person, exactly. All
     /// users when it is empty or absent.
     #[param(max_length = 200, example = "alice@")]
-    q: Option<String>,
+    pub(super) q: Option<String>,
     #[serde(flatten)]
     #[param(ignore)]
-    page: PageQuery,
+    pub(super) page: PageQuery,
 }
 
 impl SearchQuery {
@@ -84,13 +84,24 @@ pub(crate) async fn list_users(
     state: Data<AppState>,
     query: Query<SearchQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    let page: Page<UserView> = page_of_users(&state, &query).await?;
+    Ok(answer::ok(page))
+}
+
+/// One page of the users that are searched for, for a program or for a person.
+///
+/// # Errors
+/// 400 for a search that is too long and for what [`Wanted::read`] refuses; the database's.
+pub(super) async fn page_of_users<T: From<Account>>(
+    state: &AppState,
+    query: &SearchQuery,
+) -> Result<Page<T>, ApiError> {
     let keys = &state.cursor_keys;
     let text = query.checked()?;
     let wanted = Wanted::read("users", &query.page, keys)?;
     let (after, rows) = (wanted.after.map(UserId::from), wanted.rows());
     let found = state.db.run(move |conn| administration::list(conn, &text, after, rows)).await?;
-    let page: Page<UserView> = wanted.page(found, |account| account.user.id.into(), keys);
-    Ok(answer::ok(page))
+    Ok(wanted.page(found, |account| account.user.id.into(), keys))
 }
 
 /// One user

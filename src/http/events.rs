@@ -66,13 +66,13 @@ impl From<Event> for EventView {
 pub(crate) struct EventQuery {
     /// Of this kind, exactly.
     #[param(example = "user.disabled")]
-    kind: Option<String>,
+    pub(super) kind: Option<String>,
     /// About this user, who need not be there any more.
     #[param(example = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10")]
-    user_id: Option<String>,
+    pub(super) user_id: Option<String>,
     #[serde(flatten)]
     #[param(ignore)]
-    page: PageQuery,
+    pub(super) page: PageQuery,
 }
 
 impl EventQuery {
@@ -105,11 +105,22 @@ pub(crate) async fn list_events(
     state: Data<AppState>,
     query: Query<EventQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    let page: Page<EventView> = page_of_events(&state, &query).await?;
+    Ok(answer::ok(page))
+}
+
+/// One page of the events that are asked for, for a program or for a person.
+///
+/// # Errors
+/// 400 for what [`EventQuery::checked`] and [`Wanted::read`] refuse; the database's.
+pub(super) async fn page_of_events<T: From<Event>>(
+    state: &AppState,
+    query: &EventQuery,
+) -> Result<Page<T>, ApiError> {
     let keys = &state.cursor_keys;
     let filter = query.checked()?;
     let wanted = Wanted::read("events", &query.page, keys)?;
     let (before, rows) = (wanted.after, wanted.rows());
     let found = state.db.run(move |conn| events::list(conn, filter, before, rows)).await?;
-    let page: Page<EventView> = wanted.page(found, |event| event.id, keys);
-    Ok(answer::ok(page))
+    Ok(wanted.page(found, |event| event.id, keys))
 }

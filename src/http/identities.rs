@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::error::{ApiError, Problem};
 use crate::rate_limit::Account;
 use crate::state::AppState;
-use crate::user::Identity;
+use crate::user::{Identity, UserId};
 
 /// The name of the list, for its cursors.
 const LIST: &str = "identities";
@@ -81,12 +81,24 @@ pub(crate) async fn list_identities(
     state: Data<AppState>,
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let keys = &state.cursor_keys;
-    let wanted = Wanted::read(LIST, &query, keys)?;
-    let (after, rows) = (wanted.after, wanted.rows());
-    let found = state.db.run(move |conn| crate::db::identities::page(conn, user.id, after, rows)).await?;
-    let page: Page<IdentityView> = wanted.page(found, |identity| identity.id, keys);
+    let page: Page<IdentityView> = page_of_identities(&state, user.id, &query).await?;
     Ok(answer::ok(page))
+}
+
+/// One page of a user's identities, for a program or for a person.
+///
+/// # Errors
+/// 400 for what [`Wanted::read`] refuses; the database's.
+pub(super) async fn page_of_identities<T: From<Identity>>(
+    state: &AppState,
+    user_id: UserId,
+    query: &PageQuery,
+) -> Result<Page<T>, ApiError> {
+    let keys = &state.cursor_keys;
+    let wanted = Wanted::read(LIST, query, keys)?;
+    let (after, rows) = (wanted.after, wanted.rows());
+    let found = state.db.run(move |conn| crate::db::identities::page(conn, user_id, after, rows)).await?;
+    Ok(wanted.page(found, |identity| identity.id, keys))
 }
 
 /// Link another identity to the caller's account

@@ -31,9 +31,10 @@ mod refusals;
 mod sessions;
 mod token_answer;
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, QueryConfig, ServiceConfig};
-use actix_web::{HttpResponse, Resource, ResponseError, guard};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError, guard};
 
 pub use self::admin::{UserBody, UserView};
 pub use self::bearer::{AdminUser, CurrentUser};
@@ -148,6 +149,13 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
         .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))
         .service(endpoint("/openapi.json", "GET, HEAD").route(get().to(docs::openapi_document)))
+        .service(page("/", pages::home))
+        .service(page("/sign-in", pages::sign_in_page))
+        .service(page("/account", pages::account))
+        .service(page("/admin", pages::users))
+        .service(page("/admin/events", pages::events))
+        .service(page("/fragments/navigation", pages::navigation))
+        .service(endpoint_of_pages("/assets/{file}").route(get().to(pages::asset)))
         .service(endpoint("/docs", "GET, HEAD").route(get().to(docs::to_the_page)))
         .service(endpoint("/docs/{file:.*}", "GET, HEAD").route(get().to(docs::page)));
 }
@@ -165,6 +173,20 @@ fn endpoint(path: &'static str, allow: &'static str) -> Resource {
             response
         },
     ))
+}
+
+/// A path for people, which the document of the API does not list: what is refused there is a page, too.
+fn page<H, A>(path: &'static str, handler: H) -> impl HttpServiceFactory + 'static
+where
+    H: Handler<A>,
+    A: FromRequest + 'static,
+    H::Output: Responder + 'static,
+{
+    endpoint_of_pages(path).route(get().to(handler)).wrap(from_fn(errors_as_pages))
+}
+
+fn endpoint_of_pages(path: &'static str) -> Resource {
+    endpoint(path, "GET, HEAD")
 }
 
 /// A query that cannot be read: all parameters are texts, so what is wrong can only be that one is there twice.

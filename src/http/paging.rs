@@ -20,9 +20,9 @@ const TAG_BYTES: usize = 16;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     /// At most `limit` items.
-    items: Vec<T>,
+    pub(super) items: Vec<T>,
     /// What to send as `after` for the next page; null when this is the last one.
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// Which page of a list.

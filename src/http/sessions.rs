@@ -21,6 +21,7 @@ use crate::clock::Timestamp;
 use crate::error::{ApiError, Problem};
 use crate::session::Session;
 use crate::state::AppState;
+use crate::user::User;
 
 /// The name of the list, for its cursors.
 const LIST: &str = "sessions";
@@ -78,15 +79,28 @@ pub(crate) async fn list_sessions(
     state: Data<AppState>,
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
+    let page: Page<SessionView> = page_of_sessions(&state, &user, session_id, &query).await?;
+    Ok(answer::ok(page))
+}
+
+/// One page of a user's sessions, each with whether it is `current`, for a program or for a person.
+///
+/// # Errors
+/// 400 for what [`Wanted::read`] refuses; the database's.
+pub(super) async fn page_of_sessions<T: From<(Session, bool)>>(
+    state: &AppState,
+    user: &User,
+    current: Option<Uuid>,
+    query: &PageQuery,
+) -> Result<Page<T>, ApiError> {
     let keys = &state.cursor_keys;
-    let wanted = Wanted::read(LIST, &query, keys)?;
-    let found = sessions::list(&state.db, &user, times(&state), wanted.after, wanted.rows()).await?;
+    let wanted = Wanted::read(LIST, query, keys)?;
+    let found = sessions::list(&state.db, user, times(state), wanted.after, wanted.rows()).await?;
     let found = found.into_iter().map(|session| {
-        let current = session_id == Some(session.id);
+        let current = current == Some(session.id);
         (session, current)
     });
-    let page: Page<SessionView> = wanted.page(found.collect(), |(session, _)| session.id, keys);
-    Ok(answer::ok(page))
+    Ok(wanted.page(found.collect(), |(session, _)| session.id, keys))
 }
 
 /// End one session of the caller

@@ -8,20 +8,40 @@ use actix_web::http::header::{
 use askama::Template;
 
 use crate::error::ApiError;
+use crate::settings::PublicUrl;
 
 /// Only what is in the binary is run and drawn; pictures of people come from their providers.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' https:; \
-                      font-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+                      font-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 /// The page, which nobody on the way keeps and no other page frames.
 ///
 /// # Errors
 /// 500 when it cannot be written.
 pub(super) fn answer(status: StatusCode, page: &impl Template) -> Result<HttpResponse, ApiError> {
+    answer_under(POLICY.to_owned(), status, page)
+}
+
+/// As [`answer`], for a page with a form that ends at a provider: Chromium holds `form-action` against where a form's answer
+/// redirects, too. Which host that is, only the provider's discovery document knows.
+///
+/// # Errors
+/// As [`answer`].
+pub(super) fn answer_linking(
+    status: StatusCode,
+    page: &impl Template,
+    public_url: &PublicUrl,
+) -> Result<HttpResponse, ApiError> {
+    // Without TLS we are in development, and so are the providers.
+    let schemes = if public_url.origin().starts_with("https:") { "https:" } else { "https: http:" };
+    answer_under(format!("{POLICY} {schemes}"), status, page)
+}
+
+fn answer_under(policy: String, status: StatusCode, page: &impl Template) -> Result<HttpResponse, ApiError> {
     let page = page.render().map_err(ApiError::internal)?;
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((CONTENT_SECURITY_POLICY, policy))
         .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((REFERRER_POLICY, "same-origin"))
         .insert_header((CACHE_CONTROL, "no-store"))

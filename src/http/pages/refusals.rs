@@ -11,15 +11,20 @@ use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::html;
-use crate::error::ApiError;
+use super::layout::{Layout, Viewer, url_of};
+use crate::error::{ApiError, Code};
+use crate::http::observe::request_id;
 use crate::state::AppState;
 
 #[derive(Template)]
 #[template(path = "refusal.html")]
 struct RefusalPage<'a> {
+    layout: Layout,
     title: &'a str,
     detail: &'a str,
+    advice: &'static str,
     code: &'a str,
+    request_id: Option<&'a str>,
 }
 
 /// Middleware for the routes of pages, ours and an embedding app's: who is not signed in is sent to the sign-in page and
@@ -57,7 +62,7 @@ fn shown(response: ServiceResponse<BoxBody>, usual: bool) -> ServiceResponse<Box
     let (Some(error), true) = (error, takes_html(request, usual)) else { return response };
     let page = match request.app_data::<Data<AppState>>() {
         Some(state) if error.wants_sign_in() => to_sign_in(request, state),
-        _ => page(&error),
+        state => page(&error, request, state.map_or("", |state| state.public_url.path())),
     };
     let (request, original) = response.into_parts();
     // What the JSON answer said beside its body goes on: when to come back, which cookies are over, what is logged.
@@ -74,17 +79,45 @@ fn shown(response: ServiceResponse<BoxBody>, usual: bool) -> ServiceResponse<Box
 fn to_sign_in(request: &HttpRequest, state: &AppState) -> HttpResponse {
     let base = state.public_url.path();
     let mut location = format!("{base}/sign-in");
-    if matches!(*request.method(), Method::GET | Method::HEAD)
-        && let Some(wanted) = request.uri().path_and_query()
-    {
-        let wanted = format!("{base}{wanted}");
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        let wanted = url_of(request, base);
         location = format!("{location}?redirect_to={}", utf8_percent_encode(&wanted, NON_ALPHANUMERIC));
     }
     HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
 }
 
-fn page(error: &ApiError) -> HttpResponse {
+fn page(error: &ApiError, request: &HttpRequest, base: &str) -> HttpResponse {
     let (status, code, title) = error.code().row();
-    let page = RefusalPage { title, detail: error.detail(), code };
+    let page = RefusalPage {
+        layout: Layout::of_nobody(base),
+        title,
+        detail: error.detail(),
+        advice: advice(error.code()),
+        code,
+        request_id: request_id(request.headers()),
+    };
     html::answer(status, &page).unwrap_or_else(|error| error.error_response())
+}
+
+/// What somebody can do about it.
+fn advice(code: Code) -> &'static str {
+    match code {
+        Code::AdminRequired => "Sign in with another account, or ask an administrator to make you one.",
+        Code::UserDisabled => "Ask an administrator. Signing in again does not help.",
+        Code::NotFound | Code::UnknownProvider => "The address may be wrong, or what was there may be gone.",
+        Code::InvalidState | Code::CodeRefused | Code::AccessDenied | Code::TokenExpired => {
+            "Sign in once more, in one go and in one browser."
+        }
+        Code::IdentityInUse => "Sign in with it to see whose it is, and unlink it there first.",
+        Code::CsrfFailed => "Go back, load the page again and try once more.",
+        Code::RateLimited => "Wait a little before you try again.",
+        Code::ProviderBadAnswer | Code::ProviderUnavailable | Code::ProviderTimeout => {
+            "The provider has trouble, not you. Try again soon, or sign in another way."
+        }
+        Code::DatabaseUnavailable | Code::Overloaded => {
+            "The trouble is ours, and may be over soon. Try again."
+        }
+        Code::Internal => "The mistake is ours. If it stays, tell us the number below.",
+        _ => "Go back and try again.",
+    }
 }

@@ -1,0 +1,58 @@
+//! `/sign-in`: all the ways in, as buttons.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::web::{Data, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use serde::Deserialize;
+
+use super::html;
+use super::layout::{Layout, Viewer};
+use super::own_path::own_path;
+use super::way_in::{WayIn, ways_in};
+use crate::error::ApiError;
+use crate::http::bearer::Visitor;
+use crate::state::AppState;
+
+#[derive(Template)]
+#[template(path = "sign_in.html")]
+struct SignInPage {
+    layout: Layout,
+    ways_in: Vec<WayIn>,
+    password: bool,
+    redirect_to: String,
+}
+
+#[derive(Deserialize)]
+pub(in crate::http) struct SignInQuery {
+    redirect_to: Option<String>,
+}
+
+/// `GET /sign-in?redirect_to=…`.
+///
+/// # Errors
+/// The database's.
+pub(in crate::http) async fn sign_in_page(
+    Visitor(session): Visitor,
+    state: Data<AppState>,
+    query: Query<SignInQuery>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let asked = query.redirect_to.as_deref().and_then(own_path);
+    let redirect_to = asked.map_or_else(|| format!("{}/", state.public_url.path()), str::to_owned);
+    if session.is_some() {
+        let mut answer = HttpResponse::SeeOther();
+        return Ok(answer
+            .insert_header((LOCATION, redirect_to))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .finish());
+    }
+    let page = SignInPage {
+        layout: Layout::new(&state, &request, None),
+        ways_in: ways_in(&state.providers),
+        password: state.settings.password.enabled,
+        redirect_to,
+    };
+    html::answer(StatusCode::OK, &page)
+}

@@ -1,0 +1,20 @@
+//! A provider as a button.
+
+use crate::provider::Providers;
+
+/// A provider that browsers can be sent to.
+pub(super) struct WayIn {
+    /// As in `/auth/{provider}`.
+    pub(super) provider: String,
+    pub(super) name: String,
+}
+
+/// Those that are configured for it, by name.
+pub(super) fn ways_in(providers: &Providers) -> Vec<WayIn> {
+    let able = providers.iter().filter(|provider| provider.redirect_flow().is_some());
+    able.map(|provider| WayIn {
+        provider: provider.name().to_owned(),
+        name: provider.display_name().to_owned(),
+    })
+    .collect()
+}
