@@ -1,5 +1,6 @@
 //! What a client sends to `POST /auth/{provider}`: JSON or a form, with exactly one credential.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use actix_web::web::Payload;
@@ -94,13 +95,6 @@ struct Members(Vec<(&'static str, Option<String>)>);
 const CREDENTIAL_MEMBERS: [&str; 4] = ["id_token", "credential", "access_token", "token"];
 const OTHER_MEMBERS: [&str; 5] = ["nonce", "scope", "mode", "redirect_to", "g_csrf_token"];
 
-impl Members {
-    fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(member, _)| *member == name)?;
-        self.0.swap_remove(at).1
-    }
-}
-
 impl ExchangeRequest {
     /// Reads the body, at most [`MAX_BODY_BYTES`] of it.
     ///
@@ -176,12 +170,12 @@ impl ExchangeRequest {
 impl TryFrom<Members> for ExchangeRequest {
     type Error = ApiError;
 
-    fn try_from(mut members: Members) -> Result<Self, ApiError> {
+    fn try_from(members: Members) -> Result<Self, ApiError> {
         let expected = "expected exactly one of id_token, credential, access_token, token";
-        let mut credentials: Vec<(&'static str, String)> = CREDENTIAL_MEMBERS
-            .into_iter()
-            .filter_map(|member| Some((member, members.take(member)?)))
-            .collect();
+        let sent = members.0.into_iter().filter_map(|(member, value)| Some((member, value?)));
+        let (mut credentials, others): (Vec<_>, Vec<_>) =
+            sent.partition(|(member, _)| CREDENTIAL_MEMBERS.contains(member));
+        let mut others: HashMap<&str, String> = others.into_iter().collect();
         let (member, token) = match credentials.len() {
             1 => credentials.swap_remove(0),
             0 => {
@@ -200,7 +194,7 @@ impl TryFrom<Members> for ExchangeRequest {
             "access_token" => Some(CredentialKind::AccessToken),
             _ => None,
         };
-        let mode = match members.take("mode").as_deref() {
+        let mode = match others.remove("mode").as_deref() {
             None => None,
             Some("cookie") => Some(Mode::Cookie),
             Some(_) => return Err(bad_request("mode can only be \"cookie\"".to_owned())),
@@ -209,11 +203,11 @@ impl TryFrom<Members> for ExchangeRequest {
             member,
             kind,
             token: token.into(),
-            nonce: members.take("nonce"),
-            scope: members.take("scope"),
+            nonce: others.remove("nonce"),
+            scope: others.remove("scope"),
             mode,
-            redirect_to: members.take("redirect_to"),
-            google_csrf_token: members.take("g_csrf_token"),
+            redirect_to: others.remove("redirect_to"),
+            google_csrf_token: others.remove("g_csrf_token"),
         })
     }
 }
