@@ -36,6 +36,7 @@ mod log;
 mod login_command;
 mod mock_sign_in;
 mod native;
+mod pages;
 mod password;
 mod profile;
 mod provider_outage;

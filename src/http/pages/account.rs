@@ -90,6 +90,9 @@ pub(in crate::http) async fn account(
         passwords: state.settings.password.enabled,
         min_length: state.settings.password.min_length,
     };
+    if page.links.is_empty() {
+        return html::answer(StatusCode::OK, &page);
+    }
     html::answer_linking(StatusCode::OK, &page, &state.public_url)
 }
 
