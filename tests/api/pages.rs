@@ -10,7 +10,7 @@ use crate::databases::TestDatabase;
 use crate::support::{Answer, SignedIn, TestApp};
 
 const PAGES: [&str; 6] = ["/", "/sign-in", "/account", "/admin", "/admin/events", "/fragments/navigation"];
-const HOSTILE: &str = "<script>alert(1)</script>\"' onerror=alert(1) {{7*7}}";
+const HOSTILE: &str = "<script>alert(1)</script>\"' onerror=alert(1)";
 
 async fn get_with_accept(app: &TestApp, path: &str, jwt: &str, accept: &str) -> Answer {
     let request = app.http.get(format!("{}{path}", app.base)).bearer_auth(jwt).header(ACCEPT, accept);
@@ -60,21 +60,36 @@ fn assert_headers_of_a_page(answer: &Answer) {
     assert!(!policy.contains("unsafe") && !policy.contains('*') && !policy.contains("data:"), "{policy}");
 }
 
+/// The tag's name and the names of its attributes: what stands outside of quotes.
+fn names(tag: &str) -> Vec<String> {
+    let mut quote = None;
+    let mut outside = String::new();
+    for c in tag.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None => outside.push(c),
+        }
+    }
+    outside.split_whitespace().map(|name| name.trim_end_matches('=').to_owned()).collect()
+}
+
 /// Nothing that the policy would keep a browser from doing.
 #[track_caller]
 fn assert_nothing_inline(html: &str) {
     for tag in tags(html) {
-        let attributes = tag.split(' ').skip(1).filter_map(|part| part.split_once('=')).map(|(name, _)| name);
-        for name in attributes {
-            assert!(name != "style" && !name.starts_with("on"), "<{tag}>");
+        for name in names(tag) {
+            assert!(name != "style" && !name.starts_with("on") && !name.starts_with("hx-on"), "<{tag}>");
         }
-        assert!(!tag.starts_with("style"), "<{tag}>");
-        assert!(!tag.starts_with("script") || tag.contains(" src=\""), "<{tag}>");
     }
-    assert_eq!(
-        html.matches("<script").count(),
-        html.matches("\"></script>").count() + html.matches("defer></script>").count()
-    );
+    for script in html.split("<script").skip(1) {
+        assert!(script.starts_with(" src=\"/"), "<script{script}");
+        assert!(
+            script.split_once('>').is_some_and(|(_, rest)| rest.starts_with("</script>")),
+            "<script{script}"
+        );
+    }
 }
 
 /// A service with an administrator, and a user with a name that means harm.
@@ -200,7 +215,7 @@ on_both_databases! {
             let answer = app.get_as(&path, &viewer.jwt).await;
             assert_eq!(answer.status, 200, "{path}");
             assert!(answer.text.contains("alert(1)"), "{path}: the name is not shown");
-            assert!(!answer.text.contains("<script>") && !answer.text.contains("49"), "{path}:\n{}", answer.text);
+            assert!(!answer.text.contains("<script>"), "{path}:\n{}", answer.text);
             assert_nothing_inline(&answer.text);
         }
         for (path, viewer) in [("/admin/events?kind=<script>", &ada), ("/account?devices_after=<script>", &mallory)] {
