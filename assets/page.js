@@ -214,9 +214,9 @@
     if (Date.now() < due()) return schedule();
     try {
       if (await renew()) return schedule();
-      // Refused: the next change leads to the sign-in page. The bar may say so before.
+      // Refused: it is over when it ends, which the bar is to show. The next change leads to the sign-in page.
       life = 0;
-      changed("login-state");
+      timer = setTimeout(changed, Math.min(Math.max(ends() - Date.now(), 0), LONGEST_MS), "login-state");
     } catch {
       schedule(RETRY_MS);
     }
@@ -225,6 +225,11 @@
   // A timer does not run while the machine sleeps.
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) check();
+  });
+
+  // Somebody who goes back after signing out must not find what was there.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) window.location.reload();
   });
 
   // On the sign-in page: who was signed in here before need not be asked again.
