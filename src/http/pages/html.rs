@@ -32,9 +32,13 @@ pub(super) fn answer_linking(
     page: &impl Template,
     public_url: &PublicUrl,
 ) -> Result<HttpResponse, ApiError> {
+    answer_under(policy_linking(public_url.origin()), status, page)
+}
+
+fn policy_linking(origin: &str) -> String {
     // Without TLS we are in development, and so are the providers.
-    let schemes = if public_url.origin().starts_with("https:") { "https:" } else { "https: http:" };
-    answer_under(format!("{POLICY} {schemes}"), status, page)
+    let schemes = if origin.starts_with("https:") { "https:" } else { "https: http:" };
+    format!("{POLICY} {schemes}")
 }
 
 fn answer_under(policy: String, status: StatusCode, page: &impl Template) -> Result<HttpResponse, ApiError> {
@@ -46,4 +50,16 @@ fn answer_under(policy: String, status: StatusCode, page: &impl Template) -> Res
         .insert_header((REFERRER_POLICY, "same-origin"))
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(page))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{POLICY, policy_linking};
+
+    #[test]
+    fn a_form_may_end_at_a_provider_and_without_tls_only_in_development() {
+        assert!(POLICY.ends_with("; form-action 'self'"));
+        assert_eq!(policy_linking("https://mail.example"), format!("{POLICY} https:"));
+        assert_eq!(policy_linking("http://127.0.0.1:8080"), format!("{POLICY} https: http:"));
+    }
 }

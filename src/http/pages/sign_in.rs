@@ -56,3 +56,28 @@ pub(in crate::http) async fn sign_in_page(
     };
     html::answer(StatusCode::OK, &page)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Layout, SignInPage, Template, WayIn};
+
+    #[test]
+    fn each_provider_is_a_link_that_comes_back() {
+        let way_in = |provider: &str, name: &str| WayIn { provider: provider.into(), name: name.into() };
+        let page = SignInPage {
+            layout: Layout::of_nobody("/booth"),
+            ways_in: vec![way_in("github", "GitHub"), way_in("google", "Google"), way_in("acme", "A & C")],
+            password: false,
+            redirect_to: "/booth/admin?q=a%20b&after=c".into(),
+        };
+        let page = page.render().expect("a page");
+        for provider in ["github", "google", "acme"] {
+            let back = "redirect_to=%2Fbooth%2Fadmin%3Fq%3Da%2520b%26after%3Dc";
+            let link = format!("href=\"/booth/auth/{provider}/login?{back}\"");
+            assert!(page.contains(&format!("id=\"sign-in-{provider}\"")) && page.contains(&link), "{page}");
+        }
+        assert!(page.contains("Sign in with A &#38; C"), "{page}");
+        assert!(page.contains("fill=\"#EA4335\""), "Google's logo has its own colours: {page}");
+        assert!(!page.contains("type=\"password\""), "{page}");
+    }
+}
