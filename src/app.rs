@@ -137,6 +137,9 @@ impl Tokenbooth {
 
     /// Everything of `POST /auth/{provider}` to `/docs`, for `App::configure` or for a scope. After it,
     /// [`crate::CurrentUser`] and [`crate::AdminUser`] work in every handler beside them.
+    ///
+    /// Of two services for one path actix-web takes the first: an app with a `/` or an `/account` of its own registers it before
+    /// these. Mounted in a scope, `server.public_url` ends with the scope's path.
     pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let state = self.state.clone();
         move |config| {

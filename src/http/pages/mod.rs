@@ -11,7 +11,6 @@ mod home;
 mod html;
 mod layout;
 mod navigation;
-mod own_path;
 mod person;
 mod refusals;
 mod sign_in;

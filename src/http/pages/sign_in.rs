@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::html;
 use super::layout::{Layout, Viewer};
-use super::own_path::own_path;
 use super::way_in::{WayIn, ways_in};
 use crate::error::ApiError;
 use crate::http::bearer::Visitor;
+use crate::http::redirect_flow::RedirectTarget;
 use crate::state::AppState;
 
 #[derive(Template)]
@@ -39,8 +39,9 @@ pub(in crate::http) async fn sign_in_page(
     query: Query<SignInQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let asked = query.redirect_to.as_deref().and_then(own_path);
-    let redirect_to = asked.map_or_else(|| format!("{}/", state.public_url.path()), str::to_owned);
+    // Another one is not a reason to let nobody in.
+    let redirect_to = RedirectTarget::read_page(query.redirect_to.as_deref(), &state)
+        .or_else(|_| RedirectTarget::read_page(None, &state))?;
     if session.is_some() {
         let mut answer = HttpResponse::SeeOther();
         return Ok(answer
