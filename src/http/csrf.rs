@@ -23,7 +23,7 @@ pub(super) fn check(request: &HttpRequest, state: &AppState) -> Result<(), ApiEr
     if headers.contains_key(&ORIGIN) {
         return match the_only(headers, &ORIGIN) {
             Some(origin) if origin == expected => Ok(()),
-            _ => Err(refused(format!(
+            _ => Err(refused(&format!(
                 "its Origin is not {expected}, which is where this service is by server.public_url"
             ))),
         };
@@ -31,7 +31,7 @@ pub(super) fn check(request: &HttpRequest, state: &AppState) -> Result<(), ApiEr
     if headers.contains_key(&SEC_FETCH_SITE) {
         return match the_only(headers, &SEC_FETCH_SITE) {
             Some(site) if site == "same-origin" => Ok(()),
-            _ => Err(refused("its Sec-Fetch-Site is not same-origin".to_owned())),
+            _ => Err(refused("its Sec-Fetch-Site is not same-origin")),
         };
     }
     let sent = the_only(headers, &CSRF_TOKEN).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -40,7 +40,7 @@ pub(super) fn check(request: &HttpRequest, state: &AppState) -> Result<(), ApiEr
         return Ok(());
     }
     let cookie = cookies::CSRF;
-    Err(refused(format!(
+    Err(refused(&format!(
         "it has neither Origin nor Sec-Fetch-Site, and no X-CSRF-Token that repeats the cookie {cookie}"
     )))
 }
@@ -50,7 +50,7 @@ fn the_only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderV
     values.next().filter(|_| values.next().is_none())
 }
 
-fn refused(problem: String) -> ApiError {
+fn refused(problem: &str) -> ApiError {
     let advice = "another site may have sent it in your name, so nothing was done; \
                   a program sends \"Authorization: Bearer\" instead of the cookie";
     ApiError::new(Code::CsrfFailed, format!("{problem}: {advice}"))

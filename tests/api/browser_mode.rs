@@ -147,7 +147,7 @@ on_both_databases! {
 
         // By a form, without a script.
         let mut browser = signed_in(&app).await;
-        let request = browser.from_our_page("POST", "/auth/logout").header("accept", HTML).form(&[("", ""); 0]);
+        let request = browser.as_our_page("POST", "/auth/logout").header("accept", HTML).form(&[("", ""); 0]);
         let answer = browser.send(request).await;
         assert_eq!((answer.status, answer.header("location")), (303, "/"));
         assert_eq!((browser.cookie_names(), app.db.count("sessions")), (vec![], 0));
@@ -241,7 +241,7 @@ on_both_databases! {
         let body = json!({ "email": "alice@example.com", "password": "correct horse battery", "mode": "cookie" });
         let request = other.request("POST", "/auth/password").json(&body);
         other.send(request).await.assert_problem(403, "csrf_failed");
-        let request = other.from_our_page("POST", "/auth/password").json(&body);
+        let request = other.as_our_page("POST", "/auth/password").json(&body);
         assert_without_tokens(&other.send(request).await);
         assert_eq!(other.call("GET", "/api/me").await.status, 200);
         assert_eq!(app.db.count("sessions"), 2);
@@ -257,7 +257,7 @@ async fn without_refresh_tokens_a_browser_is_signed_in_for_the_access_token_s_li
     let mut browser = signed_in(&app).await;
     assert_eq!(browser.cookie_names(), [CSRF, SESSION]);
     assert_eq!(app.db.count("sessions"), 0);
-    let request = browser.from_our_page("POST", "/auth/logout").header("accept", HTML);
+    let request = browser.as_our_page("POST", "/auth/logout").header("accept", HTML);
     assert_eq!(browser.send(request).await.status, 303);
     assert_eq!(browser.cookie_names(), [""; 0]);
 }

@@ -191,7 +191,7 @@ on_both_databases! {
         let mut browser = Browser::at(&app);
         // Nobody is signed in: a program is told, a person goes to the sign-in page.
         browser.call("POST", "/auth/github/link").await.assert_problem(401, "invalid_token");
-        let request = browser.from_our_page("POST", "/auth/github/link").header("accept", HTML);
+        let request = browser.as_our_page("POST", "/auth/github/link").header("accept", HTML);
         let answer = browser.send(request).await;
         assert_eq!((answer.status, answer.header("location")), (303, "/sign-in"));
 
@@ -346,7 +346,7 @@ async fn trouble_at_the_provider_is_a_page_and_no_login() {
         let expected = if fault == Fault::CloseAtOnce { answer.status } else { status };
         assert_refusal_page(&answer, expected, "provider_unavailable");
         assert!(
-            (502..=504).contains(&answer.status) && answer.header("retry-after") != "",
+            (502..=504).contains(&answer.status) && !answer.header("retry-after").is_empty(),
             "{}",
             answer.text
         );

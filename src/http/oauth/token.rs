@@ -84,7 +84,7 @@ async fn authorization_code(
     let result =
         redeem(state, code.expose_secret(), redirect_uri.expose_secret(), verifier.expose_secret()).await;
     record(state, codes::METHOD, result.as_ref().map(|signed_in| signed_in.created), origin).await;
-    let offline_access = wants_refresh_token(scope.as_ref().map(|scope| scope.expose_secret()));
+    let offline_access = wants_refresh_token(scope.as_ref().map(ExposeSecret::expose_secret));
     TokenAnswer::after_sign_in(state, result?, offline_access, request, origin).await
 }
 

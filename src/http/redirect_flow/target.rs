@@ -58,11 +58,11 @@ impl RedirectTarget {
         if is_own_path(text, public_url) {
             return Some(Self::Page(text.to_owned()));
         }
-        let known = settings.redirect_uris.iter().any(|entry| is_entry(text, entry));
-        known.then(|| match text.starts_with("https://") {
-            true => Self::Page(text.to_owned()),
-            false => Self::App(text.to_owned()),
-        })
+        if !settings.redirect_uris.iter().any(|entry| is_entry(text, entry)) {
+            return None;
+        }
+        let page = Url::parse(text).ok()?.scheme() == "https";
+        Some(if page { Self::Page(text.to_owned()) } else { Self::App(text.to_owned()) })
     }
 }
 
@@ -118,8 +118,8 @@ mod tests {
             ]
             .map(str::to_owned)
             .to_vec(),
-            state_ttl: Duration::from_secs(600),
-            code_ttl: Duration::from_secs(60),
+            state_ttl: Duration::from_mins(10),
+            code_ttl: Duration::from_mins(1),
         };
         RedirectTarget::parse(text, &PublicUrl::of(&settings), &sign_in)
     }

@@ -80,13 +80,13 @@ impl Browser {
     }
 
     /// An unsafe request from one of our own pages.
-    pub fn from_our_page(&self, method: &str, path: &str) -> RequestBuilder {
+    pub fn as_our_page(&self, method: &str, path: &str) -> RequestBuilder {
         self.request(method, path).header(ORIGIN, &self.base)
     }
 
     /// From our own page, by script, without a body.
     pub async fn call(&mut self, method: &str, path: &str) -> Answer {
-        let request = self.from_our_page(method, path);
+        let request = self.as_our_page(method, path);
         self.send(request).await
     }
 
