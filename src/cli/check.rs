@@ -9,7 +9,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::db;
 use crate::metrics::Metrics;
 use crate::provider::Providers;
-use crate::settings::{Environment, Settings};
+use crate::settings::{Environment, Settings, check_provider_url};
 
 /// A larger difference between our clock and a provider's makes good tokens look expired or not yet issued; the leeway
 /// is 60 s.
@@ -59,6 +59,10 @@ fn check_settings(settings: &Settings) -> Result<(), CommandError> {
     if proxied && settings.rate_limit.enabled && settings.server.trusted_proxies.is_empty() {
         let text = "it is empty, and clients come through a proxy: to rate limits and the audit trail they are all one address";
         Findings::warn("server.trusted_proxies", text)?;
+    }
+    if check_provider_url(&settings.public_url()).is_err() {
+        let text = "it is http:// and not this machine: browsers keep no cookie of ours there, so nobody signs in by way of one";
+        Findings::warn("server.public_url", text)?;
     }
     if settings.environment == Environment::Development {
         return Ok(());

@@ -104,23 +104,23 @@ impl Attempt {
         request: &HttpRequest,
         state: &AppState,
     ) -> Result<Self, ApiError> {
-        let returned_state = returned_state.ok_or_else(|| invalid_state("the callback has no state"))?;
+        let returned_state =
+            returned_state.ok_or_else(|| invalid_state("the callback has no state", state))?;
         let name = cookie_name(returned_state);
         let sealed = cookies::read(request, &name)
-            .ok_or_else(|| invalid_state("this browser has begun no sign-in of this state"))?;
-        let attempt: Self = state
-            .attempt_keys
-            .unseal(sealed)
-            .ok_or_else(|| invalid_state("the cookie of the sign-in was not made here, or was changed"))?;
+            .ok_or_else(|| invalid_state("this browser has begun no sign-in of this state", state))?;
+        let attempt: Self = state.attempt_keys.unseal(sealed).ok_or_else(|| {
+            invalid_state("the cookie of the sign-in was not made here, or was changed", state)
+        })?;
         // The name of a cookie is the client's word; the sealed content names its own state.
         if verify_slices_are_equal(attempt.state.as_bytes(), returned_state.as_bytes()).is_err() {
-            return Err(invalid_state("the state is that of another sign-in"));
+            return Err(invalid_state("the state is that of another sign-in", state));
         }
         if attempt.provider != provider {
-            return Err(invalid_state("the sign-in was begun at another provider"));
+            return Err(invalid_state("the sign-in was begun at another provider", state));
         }
         if state.clock.now() >= Timestamp(attempt.expires_at) {
-            return Err(invalid_state("the sign-in took longer than sign_in.state_ttl"));
+            return Err(invalid_state("the sign-in took longer than sign_in.state_ttl", state));
         }
         Ok(attempt)
     }
@@ -132,9 +132,10 @@ pub(super) fn spent_cookie(returned_state: Option<&str>, request: &HttpRequest) 
     cookies::read(request, &name).map(|_| cleared(&name))
 }
 
-/// 400 `invalid_state`.
-pub(super) fn invalid_state(problem: &str) -> ApiError {
-    let advice = "begin again, in this browser, and do not take longer than sign_in.state_ttl";
+/// 400 `invalid_state`, with what helps: most often it is a link from elsewhere, or another name of this machine.
+pub(super) fn invalid_state(problem: &str, state: &AppState) -> ApiError {
+    let (here, life) = (state.public_url.to("/sign-in"), state.settings.sign_in.state_ttl);
+    let advice = format!("begin again at {here}, in this browser, and finish within {life:?}");
     ApiError::new(Code::InvalidState, format!("{problem}: {advice}"))
 }
 

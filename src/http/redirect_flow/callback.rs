@@ -102,7 +102,9 @@ async fn finish(
             }
         }
         Aim::Link { user_id, session_id } => {
-            let caller = the_same(visitor, user_id, session_id)?;
+            let caller = the_same(visitor, user_id, session_id).ok_or_else(|| {
+                invalid_state("the link was begun by somebody else, or that session is over", state)
+            })?;
             let proved = prove(state, provider, &attempt, returned).await?;
             identities::link(&state.db, &caller.user, &proved, origin).await?;
             let account = format!("{}/account", state.public_url.path());
@@ -167,8 +169,6 @@ fn the_same(
     visitor: Option<CurrentSession>,
     user_id: Uuid,
     session_id: Option<Uuid>,
-) -> Result<CurrentSession, ApiError> {
-    visitor
-        .filter(|visitor| Uuid::from(visitor.user.id) == user_id && visitor.session_id == session_id)
-        .ok_or_else(|| invalid_state("the link was begun by somebody else, or that session is over"))
+) -> Option<CurrentSession> {
+    visitor.filter(|visitor| Uuid::from(visitor.user.id) == user_id && visitor.session_id == session_id)
 }

@@ -102,6 +102,15 @@ fn check_warns_of_what_works_and_is_not_meant() {
     for remedy in [("server.trusted_proxies", "10.0.0.0/8"), ("rate_limit.enabled", "false")] {
         assert!(!run(&["check"], &[public_url, remedy]).good().contains(warning));
     }
+    let warning = "browsers keep no cookie of ours there";
+    for (public_url, warned) in [
+        ("http://auth.example.com", true),
+        ("https://auth.example.com", false),
+        ("http://localhost:8080", false),
+    ] {
+        let told = run(&["check"], &[("server.public_url", public_url)]).good();
+        assert_eq!(told.contains(warning), warned, "{told}");
+    }
 }
 
 #[test]
