@@ -1,11 +1,13 @@
 //! `tokenbooth demo`: what it promises a newcomer, and that it leaves nothing behind.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::support::app::{Answer, client};
+use crate::support::browser::Browser;
 use crate::support::process::{Running, Tokenbooth};
 
 /// The demo on any free port, with a folder for temporary files of its own.
@@ -20,6 +22,11 @@ fn demo() -> Tokenbooth {
 fn said(running: &mut Running) -> String {
     running.wait_for("Serving until Ctrl-C; nothing is kept.");
     running.stdout()
+}
+
+/// Where it is.
+fn base(said: &str) -> &str {
+    said.split([' ', ',']).nth(2).expect("an address")
 }
 
 /// What the demo left in the folder for temporary files.
@@ -41,6 +48,7 @@ async fn the_demo_exchanges_a_token_of_each_kind_refuses_a_forgery_and_serves_un
         ("Google ID token ", "Google ID token      200  signed in Alice Example, a new user: "),
         ("Google access token ", "Google access token  200  signed in Alice Example, the same user again: "),
         ("GitHub access token ", "GitHub access token  200  signed in Alice Example, a new user: "),
+        ("Acme ID token ", "Acme ID token        200  signed in Alice Example, a new user: "),
         ("GET /api/me ", "GET /api/me          200  Alice Example <alice@example.com>"),
         (
             "forged ID token ",
@@ -54,6 +62,8 @@ async fn the_demo_exchanges_a_token_of_each_kind_refuses_a_forgery_and_serves_un
     assert_eq!(id("Google ID token "), id("Google access token "));
     assert_ne!(id("Google ID token "), id("GitHub access token "));
 
+    let page = line("The sign-in page, where \"ada\" is the administrator:");
+    assert!(page.ends_with("/sign-in"), "{page}");
     let docs = line("The API, to try in the browser:");
     let docs = docs.rsplit(' ').next().expect("a URL");
     assert_eq!(get(&format!("{docs}/")).await.status, 200);
@@ -79,7 +89,7 @@ fn the_lines_that_the_demo_says_to_type_work() {
     let mut running = demo().set("server.port", "0").start();
     let said = said(&mut running);
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
-    assert_eq!(lines.len(), 5, "{said}");
+    assert_eq!(lines.len(), 6, "{said}");
     for line in lines {
         let output = Command::new("sh").args(["-c", line]).output().expect("a shell");
         assert!(output.status.success(), "{line}");
@@ -94,6 +104,39 @@ fn the_lines_that_the_demo_says_to_type_work() {
             assert_eq!(answer["token_type"], "bearer", "{line}\n{answer}");
         }
     }
+}
+
+#[actix_web::test]
+async fn who_says_ada_at_any_provider_is_an_administrator() {
+    let mut running = demo().set("server.port", "0").start();
+    let said = said(&mut running);
+    let base = base(&said);
+    for provider in ["google", "github", "acme"] {
+        let mut browser = Browser::at_base(base);
+        browser.sign_in(provider, "ada").await;
+        let me = browser.call("GET", "/api/me").await;
+        assert_eq!((me.status, me.json["admin"].as_bool()), (200, Some(true)), "{provider}: {}", me.text);
+        browser.sign_in(provider, "bob").await;
+        assert_eq!(browser.call("GET", "/api/me").await.json["admin"], false, "{provider}");
+    }
+}
+
+#[actix_web::test]
+async fn the_line_for_a_terminal_signs_in_with_a_code_entered_at_the_mock() {
+    let mut running = demo().set("server.port", "0").start();
+    let said = said(&mut running);
+    let line = said.lines().find(|line| line.contains(" login --server ")).expect("a line").trim();
+    let mut login = Tokenbooth::of(Path::new("/bin/sh"), &["-c", line]).start();
+    login.wait_for("Waiting, at most");
+    let asked = login.stderr();
+    let mut words = asked.split_whitespace();
+    let (page, code) = (words.nth(1).expect("a page"), words.nth(4).expect("a code"));
+    let answer = get(&format!("{page}?user_code={code}&mock_person=ada")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(login.wait().code(), Some(0), "{}", login.stderr());
+    let me = client().get(format!("{}/api/me", base(&said))).bearer_auth(login.stdout().trim()).send();
+    let me = me.await.expect("an answer");
+    assert_eq!(Answer::of(me).await.json["admin"], true);
 }
 
 #[test]
