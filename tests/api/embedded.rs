@@ -1,9 +1,11 @@
 //! tokenbooth in an actix-web app of one's own: `examples/embedded.rs` as a process, a scope, and the mistake everybody
 //! makes once.
 
-use std::path::Path;
+mod customers;
+
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Once;
+use std::sync::{Mutex, PoisonError};
 
 use actix_web::{App, HttpResponse, get, test, web};
 use serde_json::{Value, json};
@@ -17,31 +19,34 @@ use crate::support::app::{Answer, SECRET, client};
 use crate::support::process::Tokenbooth as Process;
 
 /// `cargo test` builds examples into a folder beside the binary; `cargo test --test api` alone does not.
-fn build_example(program: &Path) {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        if program.is_file() {
-            return;
-        }
+fn built_example(name: &str) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = Path::new(env!("CARGO_BIN_EXE_tokenbooth")).with_file_name("examples").join(name);
+    if !program.is_file() {
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--example", "embedded"])
+            .args(["build", "--quiet", "--example", name])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(built.is_ok_and(|status| status.success()), "the example does not build");
-    });
+    }
     assert!(program.is_file(), "{} is missing: build it with `cargo build --examples`", program.display());
+    program
 }
 
-fn example(mock: &MockProviders, database_url: &str) -> Process {
-    let binary = Path::new(env!("CARGO_BIN_EXE_tokenbooth"));
-    let program = binary.with_file_name("examples").join("embedded");
-    build_example(&program);
-    let process = Process::of(&program, &[]).env("PORT", "0");
+fn example(name: &str, arguments: &[&str], mock: &MockProviders, database_url: &str) -> Process {
+    let process = Process::of(&built_example(name), arguments).env("PORT", "0");
     let settings = mock.settings().into_iter();
     settings
         .fold(process, |process, (key, value)| process.set(&key, &value))
         .set("database.url", database_url)
         .set("token.secret", SECRET)
+}
+
+/// `tokenbooth user …`, which needs no more than the database.
+fn user_command(db: &TestDatabase, command: &str, email: &str) {
+    let output = Process::new(&["user", command, email]).set("database.url", &db.url).output();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 async fn get(url: &str, jwt: Option<&str>) -> Answer {
@@ -56,7 +61,7 @@ async fn get(url: &str, jwt: Option<&str>) -> Answer {
 on_both_databases! {
     async fn the_example_signs_in_greets_its_users_and_keeps_others_out(db: TestDatabase) {
         let mock = MockProviders::start().await.expect("the mock starts");
-        let mut running = example(&mock, &db.url).start();
+        let mut running = example("embedded", &[], &mock, &db.url).start();
         let url = running.url();
         let (hello, admin_hello) = (format!("{url}/hello"), format!("{url}/admin/hello"));
 
@@ -73,8 +78,7 @@ on_both_databases! {
         get(&admin_hello, Some(&bob.jwt)).await.assert_problem(403, "admin_required");
         get(&admin_hello, None).await.assert_problem(401, "invalid_token");
 
-        let promoted = Process::new(&["user", "promote", "bob@example.com"]).set("database.url", &db.url).output();
-        assert!(promoted.status.success(), "{}", String::from_utf8_lossy(&promoted.stderr));
+        user_command(&db, "promote", "bob@example.com");
         let answer = get(&admin_hello, Some(&bob.jwt)).await;
         assert_eq!((answer.status, answer.text), (200, format!("Hello, administrator {}!", bob.user_id)));
 
