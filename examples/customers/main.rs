@@ -11,8 +11,6 @@
 //!
 //! The customers are a list in the program: this is about who may see them.
 
-#![expect(clippy::print_stdout, reason = "a program that says where it is")]
-
 mod behind;
 mod customers;
 mod inside;
