@@ -90,7 +90,7 @@ class Session:
         if not secrets.compare_digest(returned.get("state", ""), state):
             raise SignInFailed("the browser came back from a sign-in that is not ours")
         if "code" not in returned:
-            raise SignInFailed(f"{returned.get('error')}: {returned.get('error_description')}")
+            raise SignInFailed(returned.get("error_description") or returned.get("error"))
         self.keep(self.http.post("/oauth/token", data={
             "grant_type": "authorization_code",
             "code": returned["code"],

@@ -57,7 +57,9 @@ async function signIn(credential: string, nonce: string): Promise<void> {
 }
 
 async function signOut(): Promise<void> {
-    await fetch("/auth/logout", { method: "POST" });
+    const end = () => fetch("/auth/logout", { method: "POST" });
+    // A session that ran out has no cookie to say which one is to end, and could still be renewed.
+    if (!(await end()).ok && (await renewSession())) await end();
     // Otherwise Google would sign the same person in again at once.
     google?.accounts.id.disableAutoSelect();
     await show();
