@@ -2,11 +2,12 @@
 
     python desktop.py BASE [PROVIDER]
 
-BASE is the first address that `tokenbooth demo` prints; PROVIDER is google (unless you say otherwise), github or acme. At a tokenbooth
-of your own, "http://127.0.0.1/callback" must be in `sign_in.redirect_uris`. Needs httpx (`pip install httpx`).
+BASE is the first address that `tokenbooth demo` prints; PROVIDER is google (unless you say otherwise), github or acme. At a
+tokenbooth of your own, "http://127.0.0.1/callback" must be in `sign_in.redirect_uris`. Needs httpx (`pip install httpx`).
 
-The app never sees a provider's token, nor a password. Its own tokens are in memory only: whoever closes it has signed out. A window
-(Flet, Qt, Tk …) would call `Session` from its buttons. CI replaces the browser, as anybody can, by the environment variable BROWSER.
+The app never sees a provider's token, nor a password. Its own tokens are in memory only: whoever closes it has signed out. A
+window (Flet, Qt, Tk …) would call `Session` from its buttons. CI replaces the browser, as anybody can, by the environment
+variable BROWSER.
 """
 
 import base64
@@ -101,8 +102,10 @@ class Session:
 
     def keep(self, answer: httpx.Response) -> None:
         if not answer.is_success:
-            problem = answer.json()
-            raise SignInFailed(problem.get("error_description") or problem.get("detail"))
+            # RFC 6749 at /oauth/token, RFC 9457 elsewhere; something on the way may answer in its own words.
+            problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+            reason = problem.get("error_description") or problem.get("detail")
+            raise SignInFailed(reason or f"{answer.url} answers {answer.status_code}")
         tokens = answer.json()
         self.user = tokens["user"]
         self.access_token, self.refresh_token = tokens["access_token"], tokens["refresh_token"]

@@ -4,8 +4,8 @@
     python exchange.py BASE github TOKEN     an access token
     python exchange.py BASE --demo MOCK      both, with tokens that the mock of `tokenbooth demo` hands out
 
-BASE and MOCK are the two addresses that the demo prints first. Needs httpx (`pip install httpx`). Exits with 1 when the sign-in is
-refused, or something cannot be reached.
+BASE and MOCK are the two addresses that the demo prints first. Needs httpx (`pip install httpx`). Exits with 1 when the sign-in
+is refused, or something cannot be reached.
 """
 
 import sys
