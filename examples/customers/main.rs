@@ -7,7 +7,7 @@
 //!
 //! `inside.rs` is the first two, `behind.rs` the third. What separate processes trade: a request to tokenbooth for each of their
 //! own, and nothing works while it is away; for that they share no secret, no database and no language with it, and who is
-//! disabled is out at the next request here, too. (Our tokens are signed with a secret. Who has it to verify them can also make them.)
+//! disabled is out at the next request here, too. (Tokens are signed with a secret: who has it to verify them can make them.)
 //!
 //! The customers are a list in the program: this is about who may see them.
 

@@ -1,5 +1,5 @@
-//! The single-page app of examples/clients/typescript, at `/app/`. It has to be served from here: its session is in cookies, and the
-//! proof that one of our own pages asks is that page's origin.
+//! The single-page app of examples/clients/typescript, at `/app/`. It has to be served from here: its session is in cookies, and
+//! the proof that one of our own pages asks is that page's origin.
 
 use std::io;
 use std::path::Path;

@@ -3,8 +3,8 @@
 #
 #   examples/clients/curl/sign-in.sh BASE     # the first address that `tokenbooth demo` prints
 #
-# Where a person would look at the provider's page and choose, this adds what the demo's mock takes for a choice. Each step says what
-# came back, and ends the script when that is not what it should be. Needs openssl for the challenge of RFC 7636.
+# Where a person would look at the provider's page and choose, this adds what the demo's mock takes for a choice. Each step says
+# what came back, and ends the script when that is not what it should be. Needs openssl for the challenge of RFC 7636.
 set -euo pipefail
 base=${1:?usage: sign-in.sh BASE}
 folder=$(mktemp -d)

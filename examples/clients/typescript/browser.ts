@@ -4,8 +4,8 @@
 //     tsc --project examples/clients/typescript
 //     cargo run --example customers -- --mock --app target/single-page-app
 //
-// (`tsc` is in `apt install node-typescript`, or `npm install --global typescript`). It is served from tokenbooth's own origin, or from
-// behind the same reverse proxy: the browser then proves by itself, with `Origin`, that our own page asks.
+// (`tsc` is in `apt install node-typescript`, or `npm install --global typescript`). It is served from tokenbooth's own origin, or
+// from behind the same reverse proxy: the browser then proves by itself, with `Origin`, that our own page asks.
 
 interface User { name: string | null; email: string | null; admin: boolean }
 interface Customer { id: number; name: string; email: string; owes_cents?: number }
@@ -41,7 +41,7 @@ async function call(path: string, options: RequestInit = {}): Promise<Response> 
     return answer.status === 401 && (await renewSession()) ? fetch(path, options) : answer;
 }
 
-/** The body of a good answer. Whoever is not signed in any more (an administrator may have seen to that) goes to sign in, and comes back. */
+/** The body of a good answer. Who is not signed in any more, by an administrator's doing perhaps, goes to sign in and comes back. */
 async function read<T>(answer: Response): Promise<T> {
     if (answer.ok) return (await answer.json()) as T;
     if (answer.status === 401) location.assign(signInPage);
@@ -68,7 +68,8 @@ async function signOut(): Promise<void> {
 async function show(): Promise<void> {
     const me = await call("/api/me");
     const user = me.status === 401 ? null : await read<User>(me);
-    element("who").textContent = user === null ? "Nobody is signed in" : `${user.name ?? user.email}${user.admin ? ", administrator" : ""}`;
+    const who = user === null ? "Nobody is signed in" : user.name ?? user.email ?? "Signed in";
+    element("who").textContent = user?.admin ? `${who}, administrator` : who;
     element("sign-out").hidden = element("member").hidden = user === null;
     element("visitor").hidden = user !== null;
     element("customers").replaceChildren();
