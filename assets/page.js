@@ -222,6 +222,14 @@
     }
   }
 
+  // A session that has run out is renewed before it is ended: without its cookie nobody would know which one to end.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.id !== "sign-out-form" || Date.now() < ends() || !csrf()) return;
+    event.preventDefault();
+    renew().catch(() => false).finally(() => form.submit());
+  });
+
   // A timer does not run while the machine sleeps.
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) check();

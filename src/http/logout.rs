@@ -48,17 +48,23 @@ pub(crate) async fn log_out(
         }
         return Ok(answer::done());
     }
-    // Whose session cookie has run out still wants the others gone.
-    if cookies::read(&request, cookies::SESSION).is_none() && !wants_html(&request) {
-        let detail = "there is neither a refresh_token in the body nor a session cookie";
-        return Err(ApiError::new(Code::InvalidRequest, detail));
-    }
-    csrf::check(&request, &state)?;
+    let has_session = cookies::read(&request, cookies::SESSION).is_some();
+    let no_session = || {
+        let detail = "there is neither a refresh_token in the body nor a session cookie; one that has run out, \
+                      POST /auth/refresh renews";
+        ApiError::new(Code::InvalidRequest, detail)
+    };
+    let to_page = wants_html(&request);
+    csrf::check(&request, &state)
+        .map_err(|error| if has_session || to_page { error } else { no_session() })?;
     end_session_before(&state, &request, &origin).await?;
-    let response = if wants_html(&request) {
+    // Whose session cookie has run out still wants the others gone.
+    let response = if to_page {
         redirect(StatusCode::SEE_OTHER, &format!("{}/", state.public_url.path()))
-    } else {
+    } else if has_session {
         answer::done()
+    } else {
+        HttpResponse::from_error(no_session())
     };
     Ok(with_cookies(response, &cleared(&state)))
 }

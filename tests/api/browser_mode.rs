@@ -145,6 +145,13 @@ on_both_databases! {
         browser.call("POST", "/auth/logout").await.assert_problem(400, "invalid_request");
         browser.call("POST", "/auth/refresh").await.assert_problem(415, "unsupported_media_type");
 
+        // With a session cookie that has run out nobody knows what to end, but this browser forgets.
+        let mut late = signed_in(&app).await;
+        late.forget(SESSION);
+        late.call("POST", "/auth/logout").await.assert_problem(400, "invalid_request");
+        assert_eq!((late.cookie_names(), app.db.count("sessions")), (vec![], 1));
+        app.db.execute("DELETE FROM sessions");
+
         // By a form, without a script.
         let mut browser = signed_in(&app).await;
         let request = browser.as_our_page("POST", "/auth/logout").header("accept", HTML).form(&[("", ""); 0]);

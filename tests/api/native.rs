@@ -20,7 +20,7 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 fn with_apps(sources: Sources) -> Sources {
     sources.with(
         "sign_in.redirect_uris",
-        "http://127.0.0.1/callback,com.mail.app:/callback,com.mail.app:/with?a=b",
+        "http://127.0.0.1/callback,com.mail.app:/callback,com.mail.app:/with?a=b,https://app.mail.com/claimed",
     )
 }
 
@@ -92,7 +92,7 @@ on_both_databases! {
     async fn an_app_signs_in_at_each_provider(db: TestDatabase) {
         let app = TestApp::start_with(db, with_apps).await;
         for provider in ["google", "github", "acme"] {
-            for (redirect_to, state) in [(APP, "a state & more=äö"), (SCHEME, "s"), ("com.mail.app:/with?a=b", "")] {
+            for (redirect_to, state) in [(APP, "a state & more=äö"), (SCHEME, "s"), ("com.mail.app:/with?a=b", ""), ("https://app.mail.com/claimed", "s")] {
                 let (uri, parameters) = sent_back(&app, &login(provider, redirect_to, state), "alice").await;
                 assert_eq!(uri, redirect_to.split('?').next().expect("a URI"));
                 let mut names: Vec<&str> = parameters.keys().map(String::as_str).collect();

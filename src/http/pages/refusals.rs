@@ -3,7 +3,7 @@
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, HeaderName, LOCATION};
+use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
@@ -67,7 +67,8 @@ fn shown(response: ServiceResponse<BoxBody>, usual: bool) -> ServiceResponse<Box
     let (request, original) = response.into_parts();
     // What the JSON answer said beside its body goes on: when to come back, which cookies are over, what is logged.
     let mut page = page;
-    let own: Vec<HeaderName> = page.headers().keys().chain([&CONTENT_LENGTH]).cloned().collect();
+    let own: Vec<HeaderName> =
+        page.headers().keys().chain([&CONTENT_LENGTH, &CONTENT_TYPE]).cloned().collect();
     for (name, value) in original.headers().iter().filter(|(name, _)| !own.contains(name)) {
         page.headers_mut().append(name.clone(), value.clone());
     }

@@ -40,8 +40,8 @@ pub(crate) struct LoginQuery {
 /// Sign in by way of a browser
 ///
 /// Sends the browser to the provider, which sends it back to `/auth/{provider}/callback`. With a path of our own or an `https`
-/// URL as `redirect_to`, the browser ends there, signed in by cookie. With an app's (a loopback address, a scheme of its own),
-/// the app gets `?code=…&state=…` there, for `POST /oauth/token`.
+/// URL as `redirect_to`, the browser ends there, signed in by cookie. With an app's (a loopback address, a scheme of its own, an
+/// `https` URL with a `code_challenge`), the app gets `?code=…&state=…` there, for `POST /oauth/token`.
 #[utoipa::path(
     get,
     path = "/auth/{provider}/login",
@@ -63,7 +63,10 @@ pub(crate) async fn begin_sign_in(
     let provider = find_provider(&state, &name)?;
     let query = query.into_inner();
     let aim = match RedirectTarget::read(query.redirect_to.as_deref(), &state)? {
-        RedirectTarget::Page(redirect_to) => Aim::SignIn { redirect_to },
+        RedirectTarget::Site(redirect_uri) if query.code_challenge.is_some() => {
+            Aim::App(read_app(redirect_uri, query)?)
+        }
+        RedirectTarget::Page(redirect_to) | RedirectTarget::Site(redirect_to) => Aim::SignIn { redirect_to },
         RedirectTarget::App(redirect_uri) => Aim::App(read_app(redirect_uri, query)?),
     };
     send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::FOUND).await

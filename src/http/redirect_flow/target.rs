@@ -12,8 +12,11 @@ const MAX_BYTES: usize = 2048;
 /// A place that a sign-in may end at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum RedirectTarget {
-    /// A path of our own origin, or an `https://` URL of the list: the browser comes back signed in, by cookie.
+    /// A path of our own origin: the browser comes back signed in, by cookie.
     Page(String),
+    /// An `https://` URL of the list. It may be a page of the same site, to which the browser comes signed in by cookie; or an
+    /// app's that its system has claimed for it (RFC 8252 §7.2), or of another site's server: those ask with a challenge.
+    Site(String),
     /// A loopback address or an app's own scheme of the list (RFC 8252 §7): an app gets a one-time code.
     App(String),
 }
@@ -43,7 +46,7 @@ impl RedirectTarget {
         state: &AppState,
     ) -> Result<String, ApiError> {
         match Self::read(redirect_to, state)? {
-            Self::Page(page) => Ok(page),
+            Self::Page(page) | Self::Site(page) => Ok(page),
             Self::App(_) => {
                 let detail = "redirect_to is an app's, which is sent there from /auth/{provider}/login only";
                 Err(ApiError::new(Code::RedirectNotAllowed, detail))
@@ -62,7 +65,7 @@ impl RedirectTarget {
             return None;
         }
         let page = Url::parse(text).ok()?.scheme() == "https";
-        Some(if page { Self::Page(text.to_owned()) } else { Self::App(text.to_owned()) })
+        Some(if page { Self::Site(text.to_owned()) } else { Self::App(text.to_owned()) })
     }
 }
 
@@ -126,11 +129,11 @@ mod tests {
 
     #[test]
     fn our_own_paths_and_the_list_are_allowed() {
-        for page in
-            ["/", "/account", "/a?b=c&d=%2F#e", "/search?q=https://mail.com", "https://app.mail.com/welcome"]
-        {
+        for page in ["/", "/account", "/a?b=c&d=%2F#e", "/search?q=https://mail.com"] {
             assert_eq!(parse(page), Some(RedirectTarget::Page(page.to_owned())), "{page}");
         }
+        let site = "https://app.mail.com/welcome";
+        assert_eq!(parse(site), Some(RedirectTarget::Site(site.to_owned())));
         for app in [
             "http://127.0.0.1/callback",
             "http://127.0.0.1:1/callback",

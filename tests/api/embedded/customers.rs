@@ -141,9 +141,9 @@ async fn with_a_mock_the_example_needs_no_settings_and_serves_the_single_page_ap
     let mut browser = Browser::at_base(&base);
     let body =
         |nonce| json!({ "credential": credential.json["credential"], "nonce": nonce, "mode": "cookie" });
-    let request = browser.from_our_page("POST", "/auth/google").json(&body("of-another-page"));
+    let request = browser.as_our_page("POST", "/auth/google").json(&body("of-another-page"));
     browser.send(request).await.assert_problem(401, "nonce_mismatch");
-    let request = browser.from_our_page("POST", "/auth/google").json(&body("of-this-page"));
+    let request = browser.as_our_page("POST", "/auth/google").json(&body("of-this-page"));
     let answer = browser.send(request).await;
     assert_eq!((answer.status, &answer.json["access_token"]), (200, &json!(null)), "{}", answer.text);
     assert_eq!(names(&browser.call("GET", "/api/admin/customer/").await).len(), 3);

@@ -318,5 +318,8 @@ impl Drop for TestApp {
 #[expect(clippy::disallowed_methods, reason = "the client of the tests, not of the service")]
 pub fn client() -> reqwest::Client {
     let policy = reqwest::redirect::Policy::none();
-    reqwest::Client::builder().redirect(policy).no_proxy().build().expect("a client")
+    // A kept connection is closed by the server after 5 s, on a busy machine in the very moment of the next request.
+    let idle = std::time::Duration::from_secs(1);
+    let client = reqwest::Client::builder().redirect(policy).no_proxy().pool_idle_timeout(idle);
+    client.build().expect("a client")
 }
