@@ -9,12 +9,19 @@ pub(super) struct WayIn {
     pub(super) name: String,
 }
 
-/// Those that are configured for it, by name.
+/// Those that are configured for it: first the two that most people look for, then the others by name.
 pub(super) fn ways_in(providers: &Providers) -> Vec<WayIn> {
     let able = providers.iter().filter(|provider| provider.redirect_flow().is_some());
-    able.map(|provider| WayIn {
-        provider: provider.name().to_owned(),
-        name: provider.display_name().to_owned(),
-    })
-    .collect()
+    let mut ways: Vec<WayIn> = able
+        .map(|provider| WayIn {
+            provider: provider.name().to_owned(),
+            name: provider.display_name().to_owned(),
+        })
+        .collect();
+    ways.sort_by_key(|way| match way.provider.as_str() {
+        "google" => 0,
+        "github" => 1,
+        _ => 2,
+    });
+    ways
 }
