@@ -4,29 +4,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, LOCATION, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse};
 use cookie::Cookie;
-use serde::Serialize;
 use std::time::Duration;
-use utoipa::ToSchema;
 
-use super::token_answer::{TokenAnswer, TokenUser};
+use super::token_answer::{BrowserAnswer, TokenAnswer};
 use super::{answer, cookies};
 use crate::account::{AccountError, sessions};
 use crate::error::ApiError;
 use crate::event::Origin;
 use crate::state::AppState;
 use crate::token::unguessable;
-
-/// Who is signed in, to a page's script. The tokens are in cookies.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BrowserAnswer {
-    /// Seconds until the session is to be renewed at `POST /auth/refresh`.
-    #[schema(example = 1800)]
-    pub(super) expires_in: i64,
-    /// This was the user's first sign-in.
-    pub(super) created: bool,
-    /// The user.
-    pub(super) user: TokenUser,
-}
 
 /// A sign-in on its way to a browser.
 pub(super) struct BrowserSession {

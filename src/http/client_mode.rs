@@ -3,24 +3,14 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::browser::{BrowserSession, wants_html};
-use super::exchange_request::ExchangeRequest;
+use super::exchange_request::{ExchangeRequest, Mode};
 use super::redirect_flow::RedirectTarget;
 use super::token_answer::TokenAnswer;
 use super::{cookies, csrf};
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
-
-/// How a client asks for browser mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// The tokens in cookies, and none in the body.
-    Cookie,
-}
 
 /// Who the answer is for.
 pub(super) enum ClientMode {

@@ -6,11 +6,10 @@ use std::fmt;
 use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::client_mode::Mode;
 use crate::error::{ApiError, Code};
 use crate::jws::looks_like_a_jwt;
 use crate::provider::{Credential, CredentialKind, Provider};
@@ -32,6 +31,14 @@ pub(super) struct ExchangeRequest {
     mode: Option<Mode>,
     redirect_to: Option<String>,
     google_csrf_token: Option<String>,
+}
+
+/// How a client asks for browser mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The tokens in cookies, and none in the body.
+    Cookie,
 }
 
 /// Exactly one of `id_token`, `credential`, `access_token`, `token`. Other members are ignored.

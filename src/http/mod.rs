@@ -38,11 +38,9 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Respons
 
 pub use self::admin::{UserBody, UserView};
 pub use self::bearer::{AdminUser, CurrentUser};
-pub use self::browser::BrowserAnswer;
-pub use self::client_mode::Mode;
 pub(crate) use self::cors::cors;
 pub use self::events::EventView;
-pub use self::exchange_request::ExchangeBody;
+pub use self::exchange_request::{ExchangeBody, Mode};
 pub use self::health::{Health, Readiness};
 pub use self::identities::IdentityView;
 pub use self::me::{Me, ProfileBody};
@@ -54,7 +52,7 @@ pub use self::paging::Page;
 pub use self::password::{CurrentPasswordBody, NewPasswordBody, PasswordSignInBody};
 pub use self::refresh::RefreshBody;
 pub use self::sessions::SessionView;
-pub use self::token_answer::{TokenAnswer, TokenUser};
+pub use self::token_answer::{BrowserAnswer, TokenAnswer, TokenUser};
 use crate::error::{ApiError, Code};
 
 /// What `#[utoipa::path]` made of the handlers, for the document.

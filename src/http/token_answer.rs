@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer;
-use super::browser::BrowserAnswer;
 use super::origin::device;
 use crate::account::{SignIn, sessions};
 use crate::error::ApiError;
@@ -30,6 +29,18 @@ pub struct TokenAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     refresh_token: Option<String>,
+    /// This was the user's first sign-in.
+    created: bool,
+    /// The user.
+    user: TokenUser,
+}
+
+/// Who is signed in, to a page's script. The tokens are in cookies.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrowserAnswer {
+    /// Seconds until the session is to be renewed at `POST /auth/refresh`.
+    #[schema(example = 1800)]
+    expires_in: i64,
     /// This was the user's first sign-in.
     created: bool,
     /// The user.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::{Environment, PasswordSettings, Settings, SettingsError};
+use super::{Environment, Settings, SettingsError};
 
 /// Shorter secrets do not start: RFC 7518 §3.2 wants a key as long as the hash.
 const MIN_SECRET_BYTES: usize = 32;
@@ -152,32 +152,6 @@ impl Settings {
                 "it is empty",
                 "Name the API that takes the tokens",
             ));
-        }
-        Ok(())
-    }
-}
-
-impl PasswordSettings {
-    /// What Argon2 allows, and no more than a typing error should be able to take.
-    pub(crate) fn check(&self) -> Result<(), SettingsError> {
-        let memory = self.parallelism.saturating_mul(8)..=Self::MAX_MEMORY_KIB;
-        let length = "NIST SP 800-63B-4 has 15 for a password alone and never less than 8, and wants 64 to be possible";
-        let work = "OWASP's password storage cheat sheet has 19456 KiB, 2 iterations, parallelism 1";
-        let lanes = "Argon2 needs 8 KiB for each of password.parallelism; OWASP's cheat sheet has 19456";
-        for (key, value, accepted, remedy) in [
-            ("min_length", self.min_length, 8..=64, length),
-            ("parallelism", self.parallelism, 1..=Self::MAX_PARALLELISM, work),
-            ("iterations", self.iterations, 1..=Self::MAX_ITERATIONS, work),
-            ("memory_kib", self.memory_kib, memory, lanes),
-        ] {
-            if !accepted.contains(&value) {
-                let problem = format!("it is not from {} to {}", accepted.start(), accepted.end());
-                return Err(SettingsError::new(format!("password.{key}"), problem, remedy));
-            }
-        }
-        if self.concurrency.is_some_and(|concurrency| concurrency > 1024) {
-            let remedy = "More than there are cores only adds memory: leave it out";
-            return Err(SettingsError::new("password.concurrency", "it is not from 1 to 1024", remedy));
         }
         Ok(())
     }

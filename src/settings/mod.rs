@@ -4,13 +4,14 @@
 mod check;
 mod explain;
 mod load;
+mod password;
 mod providers;
 mod public_url;
 mod sign_in;
 mod values;
 
 use std::net::IpAddr;
-use std::num::{NonZero, NonZeroU32};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer};
 pub(crate) use self::check::check_provider_url;
 pub use self::explain::SettingsError;
 pub use self::load::{Environment, Sources};
+pub use self::password::PasswordSettings;
 pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
 pub use self::public_url::PublicUrl;
 pub use self::sign_in::SignInSettings;
@@ -172,44 +174,6 @@ pub struct HttpClientSettings {
 pub struct AccountsSettings {
     /// Sign a new identity in to the one user with the same verified e-mail.
     pub link_verified_email: bool,
-}
-
-/// `[password]`
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PasswordSettings {
-    /// Whether anybody may have one.
-    pub enabled: bool,
-    /// The shortest new password, in Unicode characters.
-    #[serde(deserialize_with = "values::positive")]
-    pub min_length: u32,
-    /// Memory of one computation of Argon2id, in KiB.
-    #[serde(deserialize_with = "values::positive")]
-    pub memory_kib: u32,
-    /// Passes over that memory.
-    #[serde(deserialize_with = "values::positive")]
-    pub iterations: u32,
-    /// Lanes of Argon2id.
-    #[serde(deserialize_with = "values::positive")]
-    pub parallelism: u32,
-    /// Computations at a time; as many as there are cores when absent.
-    #[serde(default, deserialize_with = "values::count")]
-    pub concurrency: Option<usize>,
-}
-
-impl PasswordSettings {
-    /// The most `memory_kib`: four times what RFC 9106 §4 has for machines with little memory.
-    pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
-    /// The most `iterations`: with the default memory, well over half a second of a core.
-    pub const MAX_ITERATIONS: u32 = 64;
-    /// The most `parallelism`.
-    pub const MAX_PARALLELISM: u32 = 64;
-
-    /// Computations at a time.
-    #[must_use]
-    pub fn concurrency(&self) -> usize {
-        self.concurrency.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get))
-    }
 }
 
 /// `[refresh]`
