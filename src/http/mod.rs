@@ -104,7 +104,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(
             endpoint("/auth/{provider}/login", "GET, HEAD")
                 .route(get().to(redirect_flow::begin_sign_in))
-                .wrap(from_fn(errors_as_pages)),
+                .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
         .service(
             endpoint("/auth/{provider}/callback", "GET, HEAD")
