@@ -15,6 +15,7 @@ mod support;
 mod accounts;
 mod administration;
 mod bearer;
+mod browser;
 mod browser_mode;
 mod command_line;
 mod database_outage;
