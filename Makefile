@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint openapi deny bench bench-micro bench-scale \
+.PHONY: help demo test lint openapi screenshots deny bench bench-micro bench-scale \
 	bench-instructions
 
 help: ## List the targets
@@ -23,6 +23,10 @@ openapi: ## Write docs/openapi.json anew
 	@mkdir -p docs
 	cargo run -- openapi > docs/openapi.json.new || { rm -f docs/openapi.json.new; exit 1; }
 	mv docs/openapi.json.new docs/openapi.json
+
+screenshots: ## Draw every page into target/screenshots, and the README's picture anew (apt install chromium-driver)
+	cargo test --test api browser::accessibility
+	cp target/screenshots/sign-in.png docs/sign-in.png
 
 deny: ## Licences, known vulnerabilities and sources of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }

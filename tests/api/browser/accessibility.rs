@@ -70,7 +70,7 @@ async fn every_page_can_be_used_by_everybody_on_every_screen() {
     judge("/", "home").await;
     judge("/sign-in?redirect_to=/account", "sign-in").await;
     judge("/auth/google/callback", "refusal").await;
-    // The picture of the README; `docs/sign-in.png` is a copy.
+    // The picture of the README: `make screenshots` copies it to docs/.
     browser.look(LIGHT).await;
     browser.visit(&format!("{}/sign-in", app.base)).await;
     browser.settled().await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokenbooth::mock::Person;
 
 use super::chromium::Chromium;
+use super::page::Cookie;
 use super::site::Site;
 use super::turn;
 use crate::databases::TestDatabase;
@@ -27,10 +28,10 @@ async fn arrived(app: &TestApp, method: &str, route: &str) -> u64 {
 
 /// A form that sends itself.
 fn form(action: &str, fields: &[(&str, &str)]) -> String {
-    let fields: String =
-        fields.iter().map(|(name, value)| format!("<input name=\"{name}\" value=\"{value}\">")).collect();
+    let inputs = fields.iter().map(|(name, value)| format!("<input name=\"{name}\" value=\"{value}\">"));
+    let inputs = inputs.collect::<Vec<_>>().concat();
     format!(
-        "<form method=post action=\"{action}\">{fields}</form><script>document.forms[0].submit()</script>"
+        "<form method=post action=\"{action}\">{inputs}</form><script>document.forms[0].submit()</script>"
     )
 }
 
@@ -94,18 +95,25 @@ fn attempts_to_act_as_the_visitor(base: &str) -> Vec<(String, (&'static str, &'s
     ]
 }
 
-/// The visitor is Alice, with all that was hers before.
-async fn assert_untouched(browser: &Chromium, app: &TestApp, attack: &str) {
+/// The visitor is Alice, in the same session, with all that was hers before.
+async fn assert_untouched(browser: &Chromium, app: &TestApp, session: &[Cookie], attack: &str) {
     let state = ["sessions", "identities"].map(|table| app.db.count(table));
     let alice = app
         .db
         .number("SELECT COUNT(*) AS number FROM users WHERE name = 'Alice Example' AND token_version = 0");
     assert_eq!((state, alice), ([1, 1], 1), "{attack}");
-    let me = browser.me(app).await;
-    assert_eq!(me["name"], "Alice Example", "{attack}: {me}");
+    assert_eq!(browser.session().await, session, "{attack}");
 }
 
 impl Chromium {
+    /// The cookies that say who is signed in.
+    async fn session(&self) -> Vec<Cookie> {
+        let mut cookies = self.jar().await;
+        cookies.retain(|cookie| !cookie.name.starts_with("__Host-tokenbooth_login_"));
+        cookies.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+        cookies
+    }
+
     /// Who this browser is to the service, asked from a page of the service.
     async fn me(&self, app: &TestApp) -> Value {
         self.visit(&format!("{}/healthz", app.base)).await;
@@ -120,14 +128,17 @@ async fn another_site_does_nothing_in_the_name_of_who_is_signed_in() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let (site, browser) = (Site::start(), turn.browser().await);
     browser.sign_in(&app, "google", "alice").await;
+    let session = browser.session().await;
+    assert_eq!(session.len(), 3);
     for attacker in ATTACKERS {
         let mut attempts = attempts_to_act_as_the_visitor(&app.base);
         attempts.extend(attempts_to_sign_in_as_mallory(&app).await);
         for (page, request) in attempts {
             site.put(&page);
             fall_for(&browser, &app, &site.url(attacker), request).await;
-            assert_untouched(&browser, &app, &format!("{page} at {attacker}")).await;
+            assert_untouched(&browser, &app, &session, &format!("{page} at {attacker}")).await;
         }
+        assert_eq!(browser.me(&app).await["name"], "Alice Example");
     }
 }
 
@@ -137,6 +148,8 @@ async fn another_site_reads_and_frames_nothing_of_ours() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let (site, browser) = (Site::start(), turn.browser().await);
     browser.sign_in(&app, "google", "alice").await;
+    let session = browser.session().await;
+    assert_eq!(session.len(), 3);
     for attacker in ATTACKERS {
         for (path, method) in
             [("/api/me", "GET"), ("/account", "GET"), ("/api/me", "PATCH"), ("/api/me", "DELETE")]
@@ -165,7 +178,7 @@ async fn another_site_reads_and_frames_nothing_of_ours() {
         assert!(!browser.has("main").await, "framed at {attacker}");
         browser.leave_frame().await;
         assert_eq!(browser.text("h1").await, "Win a prize");
-        assert_untouched(&browser, &app, attacker).await;
+        assert_untouched(&browser, &app, &session, attacker).await;
     }
 }
 
@@ -178,9 +191,8 @@ async fn another_site_signs_nobody_in() {
         for (page, request) in attempts_to_sign_in_as_mallory(&app).await {
             site.put(&page);
             fall_for(&browser, &app, &site.url(attacker), request).await;
-            let me = browser.me(&app).await;
-            assert_eq!(me["code"], "invalid_token", "{page} at {attacker}: {me}");
             assert_eq!((browser.cookies().await, app.db.count("users")), (vec![], 0), "{page} at {attacker}");
         }
+        assert_eq!(browser.me(&app).await["code"], "invalid_token");
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::driver::Driver;
 use crate::support::app::client;
 
-/// The member that holds the id of an element (WebDriver §11).
+/// The member that holds the id of an element (`WebDriver` §11).
 pub const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// For one command; a page may take long to load on a busy machine.
 const TIME_LIMIT: Duration = Duration::from_secs(150);
@@ -32,7 +32,7 @@ pub struct Chromium {
     url: String,
 }
 
-/// Why a command was not obeyed (WebDriver §6.6).
+/// Why a command was not obeyed (`WebDriver` §6.6).
 #[derive(Debug)]
 pub struct Trouble {
     error: String,

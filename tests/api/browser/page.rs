@@ -3,16 +3,26 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::chromium::{Chromium, ELEMENT, Trouble};
 
 /// Long, because other tests share the machine; a test that passes never waits as long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Nothing is on its way any more that could replace what is to be clicked.
 const SETTLED: &str = "return document.readyState === 'complete' \
     && !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling, [aria-busy=true]')";
+
+/// One of a browser's.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cookie {
+    pub name: String,
+    pub value: String,
+    pub http_only: bool,
+}
 
 impl Chromium {
     pub async fn visit(&self, url: &str) {
@@ -135,15 +145,17 @@ impl Chromium {
         self.post("/window", json!({ "handle": tab })).await.expect("the tab is there");
     }
 
-    /// The names of the cookies that the page's host has set, those no script sees among them.
+    /// The names of all cookies of the profile, those no script sees among them, in order.
     pub async fn cookies(&self) -> Vec<String> {
-        let cookies = self.get("/cookie").await.expect("cookies");
-        let names = cookies
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|cookie| cookie["name"].as_str().expect("a name").to_owned());
-        names.collect()
+        let mut names: Vec<String> = self.jar().await.into_iter().map(|cookie| cookie.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// All cookies of the profile. Not `WebDriver`'s command for it, which leaves out those that are `Secure`: no page here is.
+    pub async fn jar(&self) -> Vec<Cookie> {
+        let mut found = self.devtools("Storage.getCookies", json!({})).await;
+        serde_json::from_value(found["cookies"].take()).expect("a list")
     }
 
     /// What follows is said to the page in the frame.

@@ -1,6 +1,6 @@
 //! What nobody looks at while all is well: the console, and what scripts could get hold of.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::chromium::Chromium;
 use super::turn;
@@ -27,10 +27,8 @@ impl Chromium {
 
     /// The values of all cookies of the profile that no script sees.
     async fn hidden_values(&self) -> Vec<String> {
-        let cookies = self.devtools("Storage.getCookies", json!({})).await;
-        let hidden =
-            cookies["cookies"].as_array().expect("a list").iter().filter(|cookie| cookie["httpOnly"] == true);
-        hidden.map(|cookie| cookie["value"].as_str().expect("a value").to_owned()).collect()
+        let hidden = self.jar().await.into_iter().filter(|cookie| cookie.http_only);
+        hidden.map(|cookie| cookie.value).collect()
     }
 
     /// Everything that a script on the page could read.
@@ -75,6 +73,11 @@ async fn no_page_complains_and_none_shows_a_token_to_its_scripts() {
         browser.settled().await;
         browser.assert_quiet().await;
     }
+    // That a page is a refusal, the console says itself.
+    browser.visit(&format!("{}/auth/google/callback", app.base)).await;
+    browser.settled().await;
+    let said = browser.said().await;
+    assert!(said.iter().all(|(_, text)| text.contains("responded with a status of 400")), "{said:?}");
     // What is left behind is of no use to anybody.
     assert_eq!(browser.hidden_values().await, [""; 0]);
 }

@@ -7,6 +7,8 @@ use super::turn;
 use crate::databases::TestDatabase;
 use crate::support::TestApp;
 
+const SESSION: &str = "__Host-tokenbooth_session";
+
 #[actix_web::test]
 async fn a_restart_of_the_server_signs_nobody_out() {
     let Some(turn) = turn().await else { return };
@@ -31,8 +33,9 @@ async fn a_restart_of_the_server_signs_nobody_out() {
     browser.assert_quiet().await;
 }
 
-async fn start_with_short_sessions() -> TestApp {
-    TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("token.access_ttl", "3s")).await
+/// Long enough for a page to load on a busy machine.
+async fn start_with_tokens_of(life: &str) -> TestApp {
+    TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("token.access_ttl", life)).await
 }
 
 /// How often a session has been renewed, as the service counts.
@@ -44,10 +47,9 @@ async fn renewals(app: &TestApp) -> u64 {
 
 /// Waits until the access cookie has run out, at a page that does not renew it.
 async fn outlive_the_access_token(browser: &Chromium, app: &TestApp) {
-    // The same host: its cookies are seen there, too.
     browser.visit(&format!("{}/no-such-page", app.mock.base_url())).await;
     for _ in 0..600 {
-        if !browser.cookies().await.iter().any(|name| name.ends_with("_session")) {
+        if !browser.cookies().await.iter().any(|name| name == SESSION) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -58,21 +60,20 @@ async fn outlive_the_access_token(browser: &Chromium, app: &TestApp) {
 #[actix_web::test]
 async fn a_page_left_open_renews_its_session_until_that_is_over() {
     let Some(turn) = turn().await else { return };
-    let app = start_with_short_sessions().await;
+    let app = start_with_tokens_of("4s").await;
     let browser = turn.browser().await;
     browser.sign_in(&app, "google", "alice").await;
     for _ in 0..600 {
-        if renewals(&app).await >= 3 {
+        if renewals(&app).await >= 2 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert!(renewals(&app).await >= 3, "the page does not renew the session");
+    assert!(renewals(&app).await >= 2, "the page does not renew the session");
     assert_eq!(app.db.count("sessions"), 1);
     browser.fill("#account-name", "Alice B.").await;
     browser.click("#save-name").await;
     browser.until_text("#message", "Your name is saved.").await;
-    browser.assert_quiet().await;
 
     // Ended elsewhere: the bar says so by itself, and the next click leads to the sign-in page.
     app.db.execute("UPDATE users SET token_version = token_version + 1");
@@ -86,7 +87,7 @@ async fn a_page_left_open_renews_its_session_until_that_is_over() {
 #[actix_web::test]
 async fn who_comes_back_after_the_access_token_s_end_need_not_click() {
     let Some(turn) = turn().await else { return };
-    let app = start_with_short_sessions().await;
+    let app = start_with_tokens_of("6s").await;
     let browser = turn.browser().await;
     browser.sign_in(&app, "google", "alice").await;
     outlive_the_access_token(&browser, &app).await;
@@ -105,7 +106,6 @@ async fn who_comes_back_after_the_access_token_s_end_need_not_click() {
     browser.visit(&format!("{}/account?a=b", app.base)).await;
     browser.until_at("/sign-in?redirect_to=%2Faccount%3Fa%3Db").await;
     browser.until("return !document.cookie").await;
-    browser.settled().await;
-    browser.until_text("#message", "").await;
+    assert_eq!(browser.cookies().await, [""; 0]);
     assert_eq!(browser.url().await, format!("{}/sign-in?redirect_to=%2Faccount%3Fa%3Db", app.base));
 }
