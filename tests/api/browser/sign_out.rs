@@ -1,5 +1,7 @@
 //! Out, and what works without JavaScript.
 
+use serde_json::json;
+
 use super::turn;
 use crate::databases::TestDatabase;
 use crate::support::TestApp;
@@ -19,6 +21,25 @@ async fn who_signs_out_is_out() {
     browser.back().await;
     browser.until_at("/sign-in?redirect_to=%2Faccount").await;
     browser.assert_quiet().await;
+}
+
+#[actix_web::test]
+async fn who_signs_out_after_the_access_token_s_end_ends_the_session_all_the_same() {
+    let Some(turn) = turn().await else { return };
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let browser = turn.browser().await;
+    browser.sign_in(&app, "google", "alice").await;
+    browser.settled().await;
+    // As after a night in a bag, where no timer runs.
+    let cookie = json!({ "name": "__Host-tokenbooth_session", "domain": "127.0.0.1", "path": "/" });
+    browser.devtools("Network.deleteCookies", cookie).await;
+    assert_eq!(browser.cookies().await, ["__Host-tokenbooth_csrf", "__Secure-tokenbooth_refresh"]);
+    let sleep = "const now = Date.now(); Date.now = () => now + 8 * 3600 * 1000; return null";
+    browser.script(sleep).await.expect("run");
+    browser.click("#sign-out").await;
+    browser.until_at("/").await;
+    browser.until_text("#go-sign-in", "Sign in").await;
+    assert_eq!((browser.cookies().await, app.db.count("sessions")), (vec![], 0));
 }
 
 #[actix_web::test]
