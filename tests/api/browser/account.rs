@@ -88,6 +88,7 @@ async fn a_password_is_set_used_and_removed_and_the_account_deleted() {
     browser.fill("#password-to-remove", PASSWORD).await;
     browser.click("#remove-password").await;
     browser.until_at("/sign-in?redirect_to=%2Faccount").await;
+    browser.until_text("#message", "Your password is removed.").await;
     assert_eq!(passwords(&app), 0);
 
     browser.sign_in(&app, "google", "alice").await;

@@ -127,5 +127,6 @@ async fn every_control_of_the_account_page_is_reached_and_a_question_keeps_the_f
     browser.tab_to("confirm-yes").await;
     browser.press(ENTER).await;
     browser.until_at("/sign-in").await;
+    browser.until_text("#message", "You are signed out everywhere.").await;
     assert_eq!(app.db.count("sessions"), 0);
 }
