@@ -246,9 +246,11 @@
     // Only once: should the way back lead here again, a form is better than going round.
     const last = Number(recall(ofTab, RETURNED));
     if (Date.now() - last < RETRY_MS) return;
+    // What was done on the page before is said here.
+    const before = document.getElementById("message").textContent;
     say("Looking whether you are still signed in…");
     const renewed = await renew().catch(() => false);
-    say("");
+    say(before);
     if (!renewed) return;
     keep(ofTab, RETURNED, String(Date.now()));
     window.location.replace(then);

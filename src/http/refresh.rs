@@ -58,11 +58,12 @@ pub(crate) async fn refresh(
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    if !has_body(&request)
-        && let Some(token) = cookies::read(&request, cookies::REFRESH)
-    {
-        csrf::check(&request, &state)?;
-        return match refresh_now(&state, token, &origin).await {
+    let ours = csrf::check(&request, &state);
+    let cookie = cookies::read(&request, cookies::REFRESH);
+    // A page of ours may ask without knowing whether it has the cookie.
+    if !has_body(&request) && (cookie.is_some() || ours.is_ok()) {
+        ours?;
+        return match refresh_now(&state, cookie.unwrap_or_default(), &origin).await {
             Ok(tokens) => Ok(BrowserSession::new(&state, tokens)?.into_json()),
             Err(error) if error.code() == Code::InvalidRefreshToken => {
                 Ok(with_cookies(HttpResponse::from_error(error), &cleared(&state)))

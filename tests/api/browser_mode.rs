@@ -143,7 +143,9 @@ on_both_databases! {
         browser.call("GET", "/api/me").await.assert_problem(401, "invalid_token");
         app.refresh(&kept).await.assert_problem(401, "invalid_refresh_token");
         browser.call("POST", "/auth/logout").await.assert_problem(400, "invalid_request");
-        browser.call("POST", "/auth/refresh").await.assert_problem(415, "unsupported_media_type");
+        browser.call("POST", "/auth/refresh").await.assert_problem(401, "invalid_refresh_token");
+        let request = browser.request("POST", "/auth/refresh");
+        browser.send(request).await.assert_problem(415, "unsupported_media_type");
 
         // With a session cookie that has run out nobody knows what to end, but this browser forgets.
         let mut late = signed_in(&app).await;
