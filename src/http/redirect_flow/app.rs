@@ -19,23 +19,22 @@ use crate::token::OneTimeCode;
 /// # Errors
 /// 500 when it cannot be sealed.
 pub(super) fn hand_over_code(
-    back: AppReturn,
+    back: &AppReturn,
     SignIn { user, created }: &SignIn,
     state: &AppState,
 ) -> Result<HttpResponse, ApiError> {
     let life = i64::try_from(state.settings.sign_in.code_ttl.as_secs()).unwrap_or(i64::MAX);
-    let AppReturn { redirect_uri, state: app_state, code_challenge } = back;
     let code = OneTimeCode {
         id: Uuid::new_v4(),
         user_id: user.id.into(),
         token_version: user.token_version,
         created: *created,
-        redirect_uri: redirect_uri.clone(),
-        code_challenge,
+        redirect_uri: back.redirect_uri.clone(),
+        code_challenge: back.code_challenge.clone(),
         expires_at: state.clock.now().plus(life).0,
     };
     let code = code.seal(&state.code_keys).map_err(ApiError::internal)?;
-    send(&redirect_uri, app_state.as_deref(), &[("code", code.expose_secret())])
+    send(&back.redirect_uri, back.state.as_deref(), &[("code", code.expose_secret())])
 }
 
 /// With an error of RFC 6749 §4.1.2.1, whose description begins with our own code.

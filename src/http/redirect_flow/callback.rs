@@ -83,26 +83,20 @@ async fn finish(
     request: &HttpRequest,
     origin: &Origin,
 ) -> Result<HttpResponse, ApiError> {
-    let mut attempt = Attempt::find(returned.state.as_deref(), provider.name(), request, state)?;
-    match std::mem::replace(&mut attempt.aim, Aim::SignIn { redirect_to: String::new() }) {
+    let attempt = Attempt::find(returned.state.as_deref(), provider.name(), request, state)?;
+    match &attempt.aim {
         Aim::SignIn { redirect_to } => {
-            let result = sign_in(state, provider, &attempt, returned, origin).await;
-            record(state, provider.name(), result.as_ref().map(|signed_in| signed_in.created), origin).await;
-            let signed_in = result?;
+            let signed_in = sign_in(state, provider, &attempt, returned, origin).await?;
             end_session_before(state, request, origin).await?;
             let tokens = TokenAnswer::after_sign_in(state, signed_in, true, request, origin).await?;
-            Ok(BrowserSession::new(state, tokens)?.into_redirect(StatusCode::FOUND, &redirect_to))
+            Ok(BrowserSession::new(state, tokens)?.into_redirect(StatusCode::FOUND, redirect_to))
         }
-        Aim::App(back) => {
-            let result = sign_in(state, provider, &attempt, returned, origin).await;
-            record(state, provider.name(), result.as_ref().map(|signed_in| signed_in.created), origin).await;
-            match result {
-                Ok(signed_in) => app::hand_over_code(back, &signed_in, state),
-                Err(error) => app::refuse(&back, &error),
-            }
-        }
+        Aim::App(back) => match sign_in(state, provider, &attempt, returned, origin).await {
+            Ok(signed_in) => app::hand_over_code(back, &signed_in, state),
+            Err(error) => app::refuse(back, &error),
+        },
         Aim::Link { user_id, session_id } => {
-            let caller = the_same(visitor, user_id, session_id).ok_or_else(|| {
+            let caller = the_same(visitor, *user_id, *session_id).ok_or_else(|| {
                 invalid_state("the link was begun by somebody else, or that session is over", state)
             })?;
             let proved = prove(state, provider, &attempt, returned).await?;
@@ -120,8 +114,12 @@ async fn sign_in(
     returned: Returned,
     origin: &Origin,
 ) -> Result<SignIn, ApiError> {
-    let identity = prove(state, provider, attempt, returned).await?;
-    Ok(account::sign_in(&state.db, &state.rules, identity, origin).await?)
+    let result = match prove(state, provider, attempt, returned).await {
+        Ok(identity) => account::sign_in(&state.db, &state.rules, identity, origin).await.map_err(Into::into),
+        Err(error) => Err(error),
+    };
+    record(state, provider.name(), result.as_ref().map(|signed_in| signed_in.created), origin).await;
+    result
 }
 
 /// The code is exchanged for the provider's token, which is proved and forgotten.
