@@ -24,6 +24,7 @@ pub(super) struct CodeFlow {
     client_id: String,
     /// An app without one is a public client, which has PKCE alone.
     client_secret: Option<SecretString>,
+    secret_in_body: bool,
     client: ProviderClient,
 }
 
@@ -46,8 +47,14 @@ impl CodeFlow {
             id_tokens: Arc::clone(id_tokens),
             client_id: client_ids.first()?.clone(),
             client_secret: client_secret.cloned(),
+            secret_in_body: false,
             client: client.clone(),
         })
+    }
+
+    /// For a provider whose documentation has the secret in the body, whatever else its discovery document names.
+    pub(super) fn with_secret_in_body(self) -> Self {
+        Self { secret_in_body: true, ..self }
     }
 
     fn token_request(&self, url: &str, discovery: &Discovery, returned: &ReturnedCode<'_>) -> RequestBuilder {
@@ -63,7 +70,7 @@ impl CodeFlow {
                 form.push(("client_id", &self.client_id));
                 request.form(&form)
             }
-            Some(secret) if discovery.wants_secret_in_body() => {
+            Some(secret) if self.secret_in_body || discovery.wants_secret_in_body() => {
                 form.extend([
                     ("client_id", self.client_id.as_str()),
                     ("client_secret", secret.expose_secret()),

@@ -67,7 +67,10 @@ impl Google {
         let id_tokens = Arc::new(id_tokens);
         let secret = settings.client_secret.as_ref();
         Self {
-            redirect: secret.and_then(|secret| CodeFlow::new(&id_tokens, ids, Some(secret), client)),
+            // <https://developers.google.com/identity/openid-connect/openid-connect#exchangecode>
+            redirect: secret
+                .and_then(|secret| CodeFlow::new(&id_tokens, ids, Some(secret), client))
+                .map(CodeFlow::with_secret_in_body),
             id_tokens,
             tokeninfo_url: settings.tokeninfo_url.clone(),
             client: client.clone(),

@@ -75,6 +75,16 @@ on_both_databases! {
             let token = browser.cookie(SESSION).expect("a session").to_owned();
             assert!(!home.header("location").contains(&token));
         }
+        // Each provider is asked as its documentation has it.
+        let seen = app.mock.seen();
+        for (path, scheme) in [
+            ("/google/token", None),
+            ("/github/login/oauth/access_token", None),
+            ("/oidc/token", Some("basic")),
+        ] {
+            let asked = seen.iter().find(|request| request.path == path).expect("a request");
+            assert_eq!((asked.method.as_str(), asked.authorization, asked.has_query), ("POST", scheme, false));
+        }
         // Nobody linked anything: one person at three providers is three users.
         assert_eq!((app.db.count("users"), app.db.count("sessions")), (3, 3));
         // A second time: the same user, and of this browser one session.
