@@ -58,21 +58,27 @@ pub(crate) async fn refresh(
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let ours = csrf::check(&request, &state);
-    let cookie = cookies::read(&request, cookies::REFRESH);
-    // A page of ours may ask without knowing whether it has the cookie.
-    if !has_body(&request) && (cookie.is_some() || ours.is_ok()) {
-        ours?;
-        return match refresh_now(&state, cookie.unwrap_or_default(), &origin).await {
-            Ok(tokens) => Ok(BrowserSession::new(&state, tokens)?.into_json()),
-            Err(error) if error.code() == Code::InvalidRefreshToken => {
-                Ok(with_cookies(HttpResponse::from_error(error), &cleared(&state)))
-            }
-            Err(error) => Err(error),
-        };
+    if !has_body(&request) {
+        // A page of ours may ask without knowing whether it has the cookie.
+        match (cookies::read(&request, cookies::REFRESH), csrf::check(&request, &state)) {
+            (cookie, Ok(())) => return renew(&state, cookie.unwrap_or_default(), &origin).await,
+            (Some(_), Err(foreign)) => return Err(foreign),
+            (None, Err(_)) => {}
+        }
     }
     let body: RefreshBody = read_json(&request, body).await?;
     Ok(refresh_now(&state, body.refresh_token.expose_secret(), &origin).await?.into_response())
+}
+
+/// A browser's session, by cookie. One that is over leaves no cookie.
+async fn renew(state: &AppState, token: &str, origin: &Origin) -> Result<HttpResponse, ApiError> {
+    match refresh_now(state, token, origin).await {
+        Ok(tokens) => Ok(BrowserSession::new(state, tokens)?.into_json()),
+        Err(error) if error.code() == Code::InvalidRefreshToken => {
+            Ok(with_cookies(HttpResponse::from_error(error), &cleared(state)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn refresh_now(state: &AppState, token: &str, origin: &Origin) -> Result<TokenAnswer, ApiError> {
