@@ -16,8 +16,7 @@ use crate::customers::{self, Customer, Results};
 use crate::single_page_app::SinglePageApp;
 
 /// Only what comes from here is run, drawn, sent to or framed.
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 #[get("/api/customer/")]
 async fn list_customers(_: CurrentUser) -> web::Json<Results<Customer>> {
