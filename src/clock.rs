@@ -19,6 +19,18 @@ impl Timestamp {
         Self(self.0.saturating_add(seconds))
     }
 
+    /// This moment and a while, to the second, without overflow.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        self.plus(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    /// This moment less a while, to the second, without overflow.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        self.plus(-i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
+    }
+
     /// Seconds from `earlier` to this moment; negative when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> i64 {

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use super::ago;
 use crate::clock::{SharedClock, Timestamp};
 use crate::db::{Db, DbConn, DbError, events, sessions, spent_codes};
 use crate::settings::Settings;
@@ -33,9 +32,9 @@ pub struct Swept {
 /// The database's; what was removed until then stays removed.
 pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept, DbError> {
     let refresh = settings.refresh;
-    let kept_since = ago(now, settings.events.retention);
+    let kept_since = now.before(settings.events.retention);
     // A session past `absolute_ttl` was begun before it, and may be used until then; unused for so long it is over anyway.
-    let used_since = ago(now, refresh.idle_ttl.min(refresh.absolute_ttl));
+    let used_since = now.before(refresh.idle_ttl.min(refresh.absolute_ttl));
     Ok(Swept {
         events: in_batches(db, move |conn, limit| events::delete_before(conn, kept_since, limit)).await?,
         sessions: in_batches(db, move |conn, limit| sessions::delete_unused_since(conn, used_since, limit))

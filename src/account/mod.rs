@@ -24,11 +24,9 @@ pub mod sessions;
 mod sign_in;
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 pub use self::audit::record_refusal;
 pub use self::sign_in::{SignIn, sign_in};
-use crate::clock::Timestamp;
 use crate::db::{Db, DbConn, DbError};
 use crate::password::PasswordError;
 use crate::settings::Settings;
@@ -136,11 +134,6 @@ where
         }
     }
     Err(crossed())
-}
-
-/// This long before `now`.
-fn ago(now: Timestamp, duration: Duration) -> Timestamp {
-    now.plus(-i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// A rule met another change again and again.

@@ -7,7 +7,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{AccountError, ago};
+use super::AccountError;
 use crate::clock::Timestamp;
 use crate::db::sessions::Alive;
 use crate::db::{Db, DbConn, DbError, events, sessions, users};
@@ -52,8 +52,8 @@ impl Times {
     pub fn alive(&self, token_version: i64) -> Alive {
         Alive {
             token_version,
-            created_after: ago(self.now, self.settings.absolute_ttl),
-            used_after: ago(self.now, self.settings.idle_ttl),
+            created_after: self.now.before(self.settings.absolute_ttl),
+            used_after: self.now.before(self.settings.idle_ttl),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::token_answer::{BrowserAnswer, TokenAnswer};
 use super::{answer, cookies};
-use crate::account::{AccountError, sessions};
+use crate::account::{AccountError, SignIn, sessions};
 use crate::error::ApiError;
 use crate::event::Origin;
 use crate::state::AppState;
@@ -81,8 +81,22 @@ pub(super) fn with_cookies(mut response: HttpResponse, cookies: &[Cookie<'static
     response
 }
 
-/// Ends the session that this browser had until now: with its refresh cookie overwritten nobody could renew it, and it would
-/// stay among the user's devices for weeks.
+/// Tokens for a browser, which stays signed in as far as the settings let it. The session that it had until now ends: with its
+/// refresh cookie overwritten nobody could renew it, and it would stay among the user's devices for weeks.
+///
+/// # Errors
+/// The database's, and the user's end in between.
+pub(super) async fn tokens_after_sign_in(
+    state: &AppState,
+    signed_in: SignIn,
+    request: &HttpRequest,
+    origin: &Origin,
+) -> Result<TokenAnswer, ApiError> {
+    end_session_before(state, request, origin).await?;
+    TokenAnswer::after_sign_in(state, signed_in, true, request, origin).await
+}
+
+/// Ends the session that this browser has, when it has one.
 ///
 /// # Errors
 /// The database's.

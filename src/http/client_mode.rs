@@ -4,12 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use super::browser::{BrowserSession, wants_html};
+use super::browser::{BrowserSession, tokens_after_sign_in, wants_html};
 use super::exchange_request::{ExchangeRequest, Mode};
 use super::redirect_flow::RedirectTarget;
-use super::token_answer::TokenAnswer;
+use super::token_answer::{TokenAnswer, wants_refresh_token};
 use super::{cookies, csrf};
+use crate::account::SignIn;
 use crate::error::{ApiError, Code};
+use crate::event::Origin;
 use crate::state::AppState;
 
 /// Who the answer is for.
@@ -64,9 +66,25 @@ impl ClientMode {
         }
     }
 
-    /// A browser stays signed in, as far as the settings let it.
-    pub(super) fn is_browser(&self) -> bool {
-        !matches!(self, Self::Program)
+    /// Tokens for somebody who has just signed in. A browser stays so by itself, a program asks for it with `scope`.
+    ///
+    /// # Errors
+    /// The database's, and the user's end in between.
+    pub(super) async fn tokens(
+        &self,
+        state: &AppState,
+        signed_in: SignIn,
+        scope: Option<&str>,
+        request: &HttpRequest,
+        origin: &Origin,
+    ) -> Result<TokenAnswer, ApiError> {
+        match self {
+            Self::Program => {
+                let offline_access = wants_refresh_token(scope);
+                TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await
+            }
+            Self::Script | Self::Form { .. } => tokens_after_sign_in(state, signed_in, request, origin).await,
+        }
     }
 
     /// The tokens, as this client takes them.

@@ -6,13 +6,12 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
-use super::browser::end_session_before;
 use super::client_mode::ClientMode;
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
 use super::refusals::{OverLimit, WithoutBody, WithoutProvider};
-use super::token_answer::{TokenAnswer, wants_refresh_token};
+use super::token_answer::TokenAnswer;
 use crate::account;
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
@@ -71,13 +70,10 @@ async fn exchange(
 ) -> Result<(TokenAnswer, ClientMode), ApiError> {
     let taken = ExchangeRequest::read(request, body).await?;
     let mode = ClientMode::of_exchange(&taken, request, state)?;
-    let offline_access = mode.is_browser() || wants_refresh_token(taken.scope());
+    let scope = taken.scope().map(str::to_owned);
     let identity = state.providers.verify(provider, &taken.into_credential(provider)?).await?;
     let signed_in = account::sign_in(&state.db, &state.rules, identity, origin).await?;
-    if mode.is_browser() {
-        end_session_before(state, request, origin).await?;
-    }
-    Ok((TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await?, mode))
+    Ok((mode.tokens(state, signed_in, scope.as_deref(), request, origin).await?, mode))
 }
 
 /// How a sign-in ended: for the metrics always, for the audit trail when a credential was judged and refused. A request that

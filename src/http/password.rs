@@ -8,7 +8,6 @@ use utoipa::ToSchema;
 
 use super::CurrentUser;
 use super::answer;
-use super::browser::end_session_before;
 use super::client_mode::ClientMode;
 use super::exchange::record;
 use super::exchange_request::Mode;
@@ -16,7 +15,7 @@ use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutUser};
-use super::token_answer::{TokenAnswer, wants_refresh_token};
+use super::token_answer::TokenAnswer;
 use crate::account::password;
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
@@ -104,11 +103,7 @@ async fn sign_in(
     let PasswordSignInBody { email, password, scope, mode: _ } = body;
     let signed_in =
         password::sign_in(&state.db, &state.passwords, &state.rules, email, password, origin).await?;
-    if mode.is_browser() {
-        end_session_before(state, request, origin).await?;
-    }
-    let offline_access = mode.is_browser() || wants_refresh_token(scope.as_deref());
-    TokenAnswer::after_sign_in(state, signed_in, offline_access, request, origin).await
+    mode.tokens(state, signed_in, scope.as_deref(), request, origin).await
 }
 
 /// Attach a password to the caller's account, or change it

@@ -2,8 +2,8 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LOCATION};
+use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::html;
 use super::layout::{Layout, Viewer, url_of};
 use crate::error::{ApiError, Code};
+use crate::http::browser::{redirect, wants_html};
 use crate::http::observe::request_id;
 use crate::state::AppState;
 
@@ -53,7 +54,7 @@ pub(in crate::http) async fn errors_as_pages_if_asked(
 /// Whether the client asks for HTML, or for nothing in particular (`*/*`) where that is `usual`.
 fn takes_html(request: &HttpRequest, usual: bool) -> bool {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    accept.contains("text/html") || (usual && !accept.contains("json"))
+    wants_html(request) || (usual && !accept.contains("json"))
 }
 
 fn shown(response: ServiceResponse<BoxBody>, usual: bool) -> ServiceResponse<BoxBody> {
@@ -84,7 +85,7 @@ fn to_sign_in(request: &HttpRequest, state: &AppState) -> HttpResponse {
         let wanted = url_of(request, base);
         location = format!("{location}?redirect_to={}", utf8_percent_encode(&wanted, NON_ALPHANUMERIC));
     }
-    HttpResponse::SeeOther().insert_header((LOCATION, location)).finish()
+    redirect(StatusCode::SEE_OTHER, &location)
 }
 
 fn page(error: &ApiError, request: &HttpRequest, base: &str) -> HttpResponse {

@@ -1,7 +1,6 @@
 //! `/sign-in`: all the ways in, as buttons.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -12,6 +11,7 @@ use super::layout::{Layout, Viewer};
 use super::way_in::{WayIn, ways_in};
 use crate::error::ApiError;
 use crate::http::bearer::Visitor;
+use crate::http::browser::redirect;
 use crate::http::redirect_flow::RedirectTarget;
 use crate::state::AppState;
 
@@ -43,11 +43,7 @@ pub(in crate::http) async fn sign_in_page(
     let redirect_to = RedirectTarget::read_page(query.redirect_to.as_deref(), &state)
         .or_else(|_| RedirectTarget::read_page(None, &state))?;
     if session.is_some() {
-        let mut answer = HttpResponse::SeeOther();
-        return Ok(answer
-            .insert_header((LOCATION, redirect_to))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .finish());
+        return Ok(redirect(StatusCode::SEE_OTHER, &redirect_to));
     }
     let page = SignInPage {
         layout: Layout::new(&state, &request, None),

@@ -23,7 +23,6 @@ pub(super) fn hand_over_code(
     SignIn { user, created }: &SignIn,
     state: &AppState,
 ) -> Result<HttpResponse, ApiError> {
-    let life = i64::try_from(state.settings.sign_in.code_ttl.as_secs()).unwrap_or(i64::MAX);
     let code = OneTimeCode {
         id: Uuid::new_v4(),
         user_id: user.id.into(),
@@ -31,7 +30,7 @@ pub(super) fn hand_over_code(
         created: *created,
         redirect_uri: back.redirect_uri.clone(),
         code_challenge: back.code_challenge.clone(),
-        expires_at: state.clock.now().plus(life).0,
+        expires_at: state.clock.now().after(state.settings.sign_in.code_ttl).0,
     };
     let code = code.seal(&state.code_keys).map_err(ApiError::internal)?;
     send(&back.redirect_uri, back.state.as_deref(), &[("code", code.expose_secret())])

@@ -57,13 +57,12 @@ impl Attempt {
     /// 500 without a source of randomness.
     pub(super) fn begin(provider: &str, aim: Aim, state: &AppState) -> Result<Self, ApiError> {
         let unguessable = || unguessable().map_err(ApiError::internal);
-        let life = i64::try_from(state.settings.sign_in.state_ttl.as_secs()).unwrap_or(i64::MAX);
         Ok(Self {
             provider: provider.to_owned(),
             state: unguessable()?,
             nonce: unguessable()?,
             code_verifier: unguessable()?,
-            expires_at: state.clock.now().plus(life).0,
+            expires_at: state.clock.now().after(state.settings.sign_in.state_ttl).0,
             aim,
         })
     }

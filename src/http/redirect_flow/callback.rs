@@ -2,18 +2,17 @@
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use secrecy::SecretString;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::super::bearer::{CurrentSession, Visitor};
-use super::super::browser::{BrowserSession, end_session_before, redirect, with_cookies};
+use super::super::browser::{BrowserSession, redirect, tokens_after_sign_in, with_cookies};
 use super::super::exchange::{find_provider, find_redirect_flow, record};
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
 use super::super::refusals::{OverLimit, WithoutProvider};
-use super::super::token_answer::TokenAnswer;
 use super::attempt::{Aim, Attempt, invalid_state, spent_cookie};
 use super::{app, callback_url};
 use crate::account::{self, SignIn, identities};
@@ -62,14 +61,13 @@ pub(crate) async fn finish_sign_in(
     state: Data<AppState>,
     name: Path<String>,
     RequestOrigin(origin): RequestOrigin,
-    Visitor(visitor): Visitor,
     returned: Query<Returned>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
     let returned = returned.into_inner();
     let spent = spent_cookie(returned.state.as_deref(), &request);
-    let response = finish(&state, provider.as_ref(), returned, visitor, &request, &origin)
+    let response = finish(&state, provider.as_ref(), returned, &request, &origin)
         .await
         .unwrap_or_else(HttpResponse::from_error);
     Ok(with_cookies(response, spent.as_slice()))
@@ -79,7 +77,6 @@ async fn finish(
     state: &AppState,
     provider: &dyn Provider,
     returned: Returned,
-    visitor: Option<CurrentSession>,
     request: &HttpRequest,
     origin: &Origin,
 ) -> Result<HttpResponse, ApiError> {
@@ -87,8 +84,7 @@ async fn finish(
     match &attempt.aim {
         Aim::SignIn { redirect_to } => {
             let signed_in = sign_in(state, provider, &attempt, returned, origin).await?;
-            end_session_before(state, request, origin).await?;
-            let tokens = TokenAnswer::after_sign_in(state, signed_in, true, request, origin).await?;
+            let tokens = tokens_after_sign_in(state, signed_in, request, origin).await?;
             Ok(BrowserSession::new(state, tokens)?.into_redirect(StatusCode::FOUND, redirect_to))
         }
         Aim::App(back) => match sign_in(state, provider, &attempt, returned, origin).await {
@@ -96,6 +92,7 @@ async fn finish(
             Err(error) => app::refuse(back, &error),
         },
         Aim::Link { user_id, session_id } => {
+            let Visitor(visitor) = Visitor::extract(request).await?;
             let caller = the_same(visitor, *user_id, *session_id).ok_or_else(|| {
                 invalid_state("the link was begun by somebody else, or that session is over", state)
             })?;
