@@ -38,6 +38,7 @@
 pub mod account;
 mod app;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod db;
 mod drain;

@@ -14,7 +14,7 @@ use crate::jws::{UnverifiedJws, looks_like_a_jwt};
 use crate::metrics::Metrics;
 use crate::provider::{Credential, CredentialKind, Providers};
 use crate::settings::Settings;
-use crate::token::{RefreshToken, VerifiedClaims};
+use crate::token::{RefreshToken, UserClaims, VerifiedClaims};
 
 /// More than any door accepts, so that a token too long is explained and not cut.
 const MAX_INPUT_BYTES: usize = 1024 * 1024;
@@ -112,12 +112,13 @@ fn show(out: &mut impl Write, token: &str) -> Result<(), CommandError> {
 
 fn as_access_token(settings: &Settings, token: &str) -> Result<String, String> {
     let tokens = app::tokens(settings).map_err(|error| error.to_string())?;
-    let claims = tokens.verify(token, SystemClock.now()).map_err(|error| error.to_string())?;
+    let claims = tokens.verify(token, SystemClock.now()).and_then(VerifiedClaims::of_user);
+    let claims = claims.map_err(|error| error.to_string())?;
     user_accepts(settings, claims)
 }
 
 /// The row has the last word, as at every bearer route.
-fn user_accepts(settings: &Settings, claims: VerifiedClaims) -> Result<String, String> {
+fn user_accepts(settings: &Settings, claims: UserClaims) -> Result<String, String> {
     let user = db::connect(&settings.database.url)
         .and_then(|mut conn| users::find(&mut conn, claims.user_id))
         .map_err(|error| format!("its signature and claims are good, but {error}"))?;

@@ -1,6 +1,19 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    clients (id) {
+        id -> Text,
+        name -> Text,
+        scopes -> Text,
+        secret_hash -> Text,
+        previous_secret_hash -> Nullable<Text>,
+        disabled -> Bool,
+        created_at -> BigInt,
+        rotated_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     events (id) {
         id -> Text,
         at -> BigInt,
@@ -27,6 +40,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    revocations (subject) {
+        subject -> Text,
+        token_version -> BigInt,
+        revoked_at -> BigInt,
+    }
+}
+
+diesel::table! {
     sessions (id) {
         id -> Text,
         user_id -> Text,
@@ -39,6 +60,17 @@ diesel::table! {
         ip -> Nullable<Text>,
         created_at -> BigInt,
         last_used_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    signing_keys (id) {
+        id -> Text,
+        algorithm -> Text,
+        sealed -> Nullable<Text>,
+        created_at -> BigInt,
+        signs_from -> Nullable<BigInt>,
+        retired_at -> Nullable<BigInt>,
     }
 }
 
@@ -72,4 +104,13 @@ diesel::table! {
 diesel::joinable!(identities -> users (user_id));
 diesel::joinable!(sessions -> users (user_id));
 
-diesel::allow_tables_to_appear_in_same_query!(events, identities, sessions, spent_codes, users,);
+diesel::allow_tables_to_appear_in_same_query!(
+    clients,
+    events,
+    identities,
+    revocations,
+    sessions,
+    signing_keys,
+    spent_codes,
+    users,
+);

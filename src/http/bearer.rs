@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{cookies, csrf};
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
-use crate::token::VerifiedClaims;
+use crate::token::UserClaims;
 use crate::user::User;
 
 /// The user who sent this request. Taking it as an argument *is* the login check: without a good token the handler is
@@ -96,12 +96,12 @@ fn current_session(request: &HttpRequest) -> impl Future<Output = Result<Current
 }
 
 /// A request with `Authorization` is judged by that alone; the cookie counts only without it.
-fn verified_claims(request: &HttpRequest, state: &AppState) -> Result<VerifiedClaims, ApiError> {
+fn verified_claims(request: &HttpRequest, state: &AppState) -> Result<UserClaims, ApiError> {
     if request.headers().contains_key(AUTHORIZATION) {
-        return Ok(state.tokens.verify(bearer_token(request)?, state.clock.now())?);
+        return Ok(state.tokens.verify(bearer_token(request)?, state.clock.now())?.of_user()?);
     }
     let token = cookies::read(request, cookies::SESSION).ok_or_else(ApiError::missing_bearer)?;
-    let claims = state.tokens.verify(token, state.clock.now())?;
+    let claims = state.tokens.verify(token, state.clock.now())?.of_user()?;
     // A browser adds the cookie to what any page has it send.
     if !request.method().is_safe() {
         csrf::check(request, state)?;

@@ -106,7 +106,7 @@ pub(super) async fn end_session_before(
     origin: &Origin,
 ) -> Result<(), ApiError> {
     let token = cookies::read(request, cookies::SESSION);
-    let claims = token.and_then(|token| state.tokens.verify(token, state.clock.now()).ok());
+    let claims = token.and_then(|token| state.tokens.verify(token, state.clock.now()).ok()?.of_user().ok());
     let Some((user_id, session_id)) = claims.and_then(|claims| Some((claims.user_id, claims.session_id?)))
     else {
         return Ok(());

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The claims of an access token (RFC 9068 §2.2), as they stand in it. All but `sid` are required; times are Unix seconds.
+use super::Subject;
+use crate::jws::present;
+
+/// The claims of an access token (RFC 9068 §2.2), as they stand in it; times are Unix seconds. Those up to `jti` are in every
+/// one, `ver` in every user's, `scope` and `client_id` in a client's.
 ///
 /// Unknown claims are let be, so that a replica of the previous version accepts what the next one adds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +16,8 @@ pub struct Claims {
     pub iss: String,
     /// `token.audience`; one, as a string.
     pub aud: String,
-    /// The user's id.
-    pub sub: Uuid,
+    /// Whose it is.
+    pub sub: Subject,
     /// When it was issued.
     pub iat: i64,
     /// When it ends: `iat` + `token.access_ttl`.
@@ -21,8 +25,15 @@ pub struct Claims {
     /// This token's own id.
     pub jti: String,
     /// The user's `token_version` when it was issued. Raising that row's number ends every token of the user.
-    pub ver: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub ver: Option<i64>,
     /// The session (family of refresh tokens) it was issued with; absent when none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<Uuid>,
+    /// What a client may do, separated by spaces (RFC 8693 §4.2).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub scope: Option<String>,
+    /// The client, again, without a prefix (RFC 8693 §4.3).
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub client_id: Option<String>,
 }

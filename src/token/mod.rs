@@ -9,6 +9,7 @@ mod pkce;
 mod random;
 mod refresh;
 mod sealed;
+mod subject;
 
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub use self::pkce::CodeChallenge;
 pub use self::random::{NoRandomness, unguessable};
 pub use self::refresh::RefreshToken;
 pub use self::sealed::{SealError, SealingKeys};
+pub use self::subject::Subject;
+use crate::client::ClientId;
 use crate::clock::Timestamp;
 use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};
 use crate::user::{User, UserId};
@@ -50,10 +53,27 @@ pub struct IssuedToken {
     pub expires_in: i64,
 }
 
-/// What a token said of its bearer, after signature, issuer, audience and times were checked. The user's row has the
-/// last word: see [`crate::http::CurrentUser`].
+/// What a token said of its bearer, after signature, issuer, audience and times were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifiedClaims {
+    /// It is a user's.
+    User(UserClaims),
+    /// It is a client's.
+    Client(ClientClaims),
+}
+
+/// What a client's token said, verified. The client's row has the last word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientClaims {
+    /// The client it was issued to.
+    pub client_id: ClientId,
+    /// What it may do, separated by spaces; empty for nothing.
+    pub scope: String,
+}
+
+/// What a user's token said, verified. The user's row has the last word: see [`crate::http::CurrentUser`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VerifiedClaims {
+pub struct UserClaims {
     /// The user it was issued to.
     pub user_id: UserId,
     /// The `token_version` it was issued under.
@@ -94,6 +114,12 @@ pub enum TokenError {
         /// `token.access_ttl` in seconds.
         allowed: i64,
     },
+    /// It is no user's.
+    #[error("it is the token of a client, and a user's is expected")]
+    NotAUser,
+    /// It is no client's.
+    #[error("it is the token of a user, and a client's is expected")]
+    NotAClient,
     /// There is no such row any more.
     #[error("its user was deleted")]
     UserDeleted,
@@ -106,8 +132,50 @@ pub enum TokenError {
 }
 
 impl VerifiedClaims {
+    /// A user's claims.
+    ///
+    /// # Errors
+    /// [`TokenError::NotAUser`].
+    pub fn of_user(self) -> Result<UserClaims, TokenError> {
+        match self {
+            Self::User(claims) => Ok(claims),
+            Self::Client(_) => Err(TokenError::NotAUser),
+        }
+    }
+
+    /// A client's claims.
+    ///
+    /// # Errors
+    /// [`TokenError::NotAClient`].
+    pub fn of_client(self) -> Result<ClientClaims, TokenError> {
+        match self {
+            Self::Client(claims) => Ok(claims),
+            Self::User(_) => Err(TokenError::NotAClient),
+        }
+    }
+}
+
+impl TryFrom<Claims> for VerifiedClaims {
+    type Error = TokenError;
+
+    fn try_from(claims: Claims) -> Result<Self, TokenError> {
+        let missing = |name| TokenError::Jws(JwsError::Claims(format!("missing field \"{name}\"")));
+        match claims.sub {
+            Subject::User(user_id) => {
+                let token_version = claims.ver.ok_or_else(|| missing("ver"))?;
+                Ok(Self::User(UserClaims { user_id, token_version, session_id: claims.sid }))
+            }
+            Subject::Client(client_id) => {
+                let scope = claims.scope.ok_or_else(|| missing("scope"))?;
+                Ok(Self::Client(ClientClaims { client_id, scope }))
+            }
+        }
+    }
+}
+
+impl UserClaims {
     /// The row has the last word on a token that is good in itself: this is what ends tokens nobody stored. `user` is
-    /// the row of [`VerifiedClaims::user_id`], read after the token came in.
+    /// the row of [`UserClaims::user_id`], read after the token came in.
     ///
     /// # Errors
     /// Deleted, revoked or disabled.
@@ -142,16 +210,49 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<IssuedToken, SigningError> {
         let claims = Claims {
+            ver: Some(user.token_version),
+            sid: session_id,
+            ..self.claims(Subject::User(user.id), now)
+        };
+        self.sign(&claims)
+    }
+
+    /// A token for a client, from `now` on. `scope` is what it may do, separated by spaces.
+    ///
+    /// # Errors
+    /// As [`Tokens::issue`].
+    pub fn issue_to_client(
+        &self,
+        client_id: &ClientId,
+        scope: String,
+        now: Timestamp,
+    ) -> Result<IssuedToken, SigningError> {
+        let claims = Claims {
+            scope: Some(scope),
+            client_id: Some(client_id.to_string()),
+            ..self.claims(Subject::Client(client_id.clone()), now)
+        };
+        self.sign(&claims)
+    }
+
+    /// What every token of ours says.
+    fn claims(&self, sub: Subject, now: Timestamp) -> Claims {
+        Claims {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
-            sub: user.id.into(),
+            sub,
             iat: now.0,
             exp: now.plus(self.life).0,
             jti: Uuid::new_v4().simple().to_string(),
-            ver: user.token_version,
-            sid: session_id,
-        };
-        let jwt = self.keyring.signing_key().sign(&claims)?;
+            ver: None,
+            sid: None,
+            scope: None,
+            client_id: None,
+        }
+    }
+
+    fn sign(&self, claims: &Claims) -> Result<IssuedToken, SigningError> {
+        let jwt = self.keyring.signing_key().sign(claims)?;
         Ok(IssuedToken { jwt, expires_in: self.life })
     }
 
@@ -160,6 +261,14 @@ impl Tokens {
     /// # Errors
     /// The first thing that is wrong with it, cheapest first.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<VerifiedClaims, TokenError> {
+        self.verify_in_full(token, now)?.try_into()
+    }
+
+    /// As [`Tokens::verify`], for whoever wants to see all that the token says.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub fn verify_in_full(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
         let parts = JwsParts::split(token, MAX_ACCESS_TOKEN_BYTES)?;
         let claims: Claims = match self.keyring.find_by_header(parts.header()) {
             Some(key) => parts.verify(key)?,
@@ -167,7 +276,7 @@ impl Tokens {
             None => self.verify_with_header(&parts.read_header()?)?,
         };
         self.check(&claims, now)?;
-        Ok(VerifiedClaims { user_id: claims.sub.into(), token_version: claims.ver, session_id: claims.sid })
+        Ok(claims)
     }
 
     fn verify_with_header(&self, jws: &UnverifiedJws<'_>) -> Result<Claims, TokenError> {

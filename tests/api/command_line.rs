@@ -125,19 +125,19 @@ fn migrate_brings_the_schema_up_to_date_and_a_service_told_not_to_insists_on_it(
         };
         assert_eq!(
             Ended::from(serve().output()).bad(),
-            "database.migrate_on_start is off and 6 migrations have not run. Run `tokenbooth migrate`"
+            "database.migrate_on_start is off and 9 migrations have not run. Run `tokenbooth migrate`"
         );
         assert_eq!(
             run(&["user", "list"], &[("database.url", &url)]).bad(),
             "the database has no users yet: run `tokenbooth migrate` first"
         );
         let told = run(&["check"], &[("database.url", &url), ("database.migrate_on_start", "false")]).told();
-        assert!(told.contains("6 migrations are pending: run `tokenbooth migrate`"), "{told}");
+        assert!(told.contains("9 migrations are pending: run `tokenbooth migrate`"), "{told}");
         let told = run(&["check"], &[("database.url", &url)]).good();
-        assert!(told.contains("6 migrations will run at the next start"), "{told}");
+        assert!(told.contains("9 migrations will run at the next start"), "{told}");
 
         let first = run(&["migrate"], &[("database.url", &url)]).good();
-        assert!(first.ends_with("6 migrations done, the schema is up to date\n"), "{first}");
+        assert!(first.ends_with("9 migrations done, the schema is up to date\n"), "{first}");
         let second = run(&["migrate"], &[("database.url", &url)]).good();
         assert_eq!(second, "0 migrations done, the schema is up to date\n");
         serve().start().url();

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokenbooth::clock::Timestamp;
 use tokenbooth::jws::{UnverifiedJws, VerificationKey};
 use tokenbooth::mock::{Signature, SigningKey, compact};
-use tokenbooth::token::{Keyring, Tokens};
+use tokenbooth::token::{Keyring, Tokens, VerifiedClaims};
 use tokenbooth::user::{User, UserId};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
@@ -53,7 +53,7 @@ fn ours() -> Subject {
     };
     let token = tokens.issue(&user, None, NOW).expect("a token").jwt;
     let accepts = move |token: &str| {
-        tokens.verify(token, NOW).is_ok_and(|claims| {
+        tokens.verify(token, NOW).and_then(VerifiedClaims::of_user).is_ok_and(|claims| {
             assert_eq!((claims.user_id, claims.token_version), (user.id, 3));
             true
         })
