@@ -5,6 +5,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "../support/daemon.rs"]
+mod daemon;
 #[path = "../support/databases.rs"]
 #[macro_use]
 mod databases;
@@ -44,6 +46,7 @@ mod provider_outage;
 mod rate_limit;
 mod redirect_flow;
 mod redirect_provider;
+mod replicas;
 mod sessions;
 mod settings;
 mod shutdown;

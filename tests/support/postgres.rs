@@ -417,7 +417,7 @@ fn roomy_folder() -> &'static str {
 }
 
 /// PostgreSQL refuses to run as root, so root lends it another user.
-fn unprivileged_user() -> io::Result<(u32, u32)> {
+pub fn unprivileged_user() -> io::Result<(u32, u32)> {
     let passwd = fs::read_to_string("/etc/passwd")?;
     let ids_of = |user: &str| {
         passwd.lines().find_map(|line| {
@@ -433,7 +433,7 @@ fn unprivileged_user() -> io::Result<(u32, u32)> {
 
 /// Below the range from which systems pick ports by themselves: while a cluster is stopped, no
 /// connection of a test that runs beside it can be given its port.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let start = u16::try_from(random() % 12_000).unwrap_or_default();
     (0..12_000)
         .map(|step| 20_000 + (start + step) % 12_000)

@@ -4,6 +4,7 @@ mod administrators;
 pub mod app;
 pub mod browser;
 pub mod line;
+pub mod nginx;
 pub mod process;
 
 pub use app::{Answer, SignedIn, TestApp};
