@@ -1,4 +1,4 @@
-//! The audit trail's nouns: what happened to an account, by whom, from where.
+//! The audit trail's nouns: what happened to an account or a client, by whom, from where.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::user::UserId;
 
-/// What can happen to an account. [`EventKind::as_str`] is the table.
+/// What can happen to an account, or to a client. [`EventKind::as_str`] is the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the table says it")]
 pub enum EventKind {
@@ -29,11 +29,14 @@ pub enum EventKind {
     UserPromoted,
     UserDemoted,
     UserDeleted,
+    ClientCreated,
+    ClientRotated,
+    ClientDisabled,
 }
 
 impl EventKind {
     /// Every kind there is.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::FirstSignIn,
         Self::SignInSucceeded,
         Self::SignInRefused,
@@ -49,6 +52,9 @@ impl EventKind {
         Self::UserPromoted,
         Self::UserDemoted,
         Self::UserDeleted,
+        Self::ClientCreated,
+        Self::ClientRotated,
+        Self::ClientDisabled,
     ];
 
     /// As it is stored and shown: stable and dotted.
@@ -70,6 +76,9 @@ impl EventKind {
             Self::UserPromoted => "user.promoted",
             Self::UserDemoted => "user.demoted",
             Self::UserDeleted => "user.deleted",
+            Self::ClientCreated => "client.created",
+            Self::ClientRotated => "client.rotated",
+            Self::ClientDisabled => "client.disabled",
         }
     }
 }

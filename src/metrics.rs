@@ -77,6 +77,8 @@ pub struct RoundMetrics {
     pub users: Histogram,
     /// Reads of the identity behind an exchange.
     pub identities: Histogram,
+    /// Reads of the client that a bearer is, or that proves itself.
+    pub clients: Histogram,
     /// Changes, where the database has one writer.
     pub writes: Histogram,
 }
@@ -84,7 +86,7 @@ pub struct RoundMetrics {
 impl Default for RoundMetrics {
     fn default() -> Self {
         let sizes = || Histogram::new(exponential_buckets(1.0, 2.0, 8));
-        Self { users: sizes(), identities: sizes(), writes: sizes() }
+        Self { users: sizes(), identities: sizes(), clients: sizes(), writes: sizes() }
     }
 }
 
@@ -146,6 +148,7 @@ impl Default for Metrics {
         for (name, help, sizes) in [
             ("user_loader_batch", "Bearer requests that shared one read", &rounds.users),
             ("identity_loader_batch", "Exchanges that shared one read", &rounds.identities),
+            ("client_loader_batch", "Requests of clients that shared one read", &rounds.clients),
             ("writer_batch", "Changes that shared one commit", &rounds.writes),
         ] {
             registry.register(name, help, sizes.clone());

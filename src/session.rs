@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
@@ -11,6 +13,20 @@ use crate::user::UserId;
 /// A token as it is stored: SHA-256 of it in hex. The tokens are random enough to need no slower hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashedToken(pub String);
+
+impl HashedToken {
+    /// How a token is stored.
+    #[must_use]
+    pub fn of(token: &[u8]) -> Self {
+        Self(hex::encode(digest::digest(&digest::SHA256, token)))
+    }
+
+    /// Whether both are of one token. The time it takes does not depend on where they differ.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+    }
+}
 
 /// A row of `sessions`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! - `identities`: more ways in for one user, and fewer.
 //! - `password`: a password as one more way in.
 //! - `codes`: one-time codes for apps.
+//! - `clients`: services that sign in for themselves.
 //! - `sessions`: staying signed in by refresh tokens.
 //! - `audit`: events that more than one rule appends.
 //! - `profile`: what users may change of themselves.
@@ -14,6 +15,7 @@
 
 pub mod administration;
 mod audit;
+pub mod clients;
 pub mod codes;
 pub mod housekeeping;
 pub mod identities;
@@ -98,6 +100,15 @@ pub enum AccountError {
     /// The one-time code is not good (any more).
     #[error("the code is not accepted: {0}")]
     InvalidCode(&'static str),
+    /// No such client, another secret, or a disabled client: which is for the log.
+    #[error("the client is not accepted: {0}")]
+    InvalidClient(&'static str),
+    /// An operator named a client that is not there.
+    #[error("there is no client of this id")]
+    UnknownClient,
+    /// The client was disabled.
+    #[error("the client is disabled: make another one")]
+    ClientDisabled,
     /// No such user, no password, or another one: which, nobody is told.
     #[error("the e-mail and the password belong to nobody")]
     InvalidCredentials,

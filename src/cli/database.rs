@@ -1,4 +1,4 @@
-//! What the commands on users, sessions and events have in common: the database, and a user by id or e-mail.
+//! What the commands on users, sessions, clients and events have in common: the database, and a user by id or e-mail.
 
 use super::CommandError;
 use crate::db::{self, DbConn, users};

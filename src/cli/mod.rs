@@ -1,6 +1,7 @@
 //! The commands. One that fails says why in one line on stderr and ends with exit code 1.
 
 mod check;
+mod client;
 mod database;
 mod demo;
 mod events;
@@ -53,6 +54,9 @@ enum Command {
     /// Look at who stays signed in where, and end it
     #[command(subcommand)]
     Sessions(sessions::SessionsCommand),
+    /// Make services that sign in for themselves, and keep them out
+    #[command(subcommand)]
+    Client(client::ClientCommand),
     /// Look at what happened to accounts
     #[command(subcommand)]
     Events(events::EventsCommand),
@@ -106,6 +110,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Openapi => Ok(io::stdout().write_all(openapi::document().as_bytes())?),
         Command::User(command) => user::run(&settings()?, &command),
         Command::Sessions(command) => sessions::run(&settings()?, &command),
+        Command::Client(command) => client::run(&settings()?, command),
         Command::Events(command) => events::run(&settings()?, &command),
     }
 }

@@ -1,5 +1,5 @@
-//! Rows by key, read anew for each request, in [rounds](super::rounds): the bearer's user, and the identity behind an
-//! exchange.
+//! Rows by key, read anew for each request, in [rounds](super::rounds): the bearer's user or client, and the identity behind
+//! an exchange.
 //!
 //! Nothing is kept beyond the round, so a user disabled before a request arrived is seen disabled by it. Rejected: a
 //! connection from the pool for each request, which costs a thread hop and, on PostgreSQL, a round trip each.

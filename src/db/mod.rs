@@ -1,8 +1,9 @@
 //! The database: the only place that knows Diesel, and that there are two of them.
 //!
-//! The queries are plain functions in one file per table. [`Db::user`] and [`Db::identity`], read at every request, go
+//! The queries are plain functions in one file per table. [`Db::user`], [`Db::identity`] and [`Db::client`], read at every request, go
 //! through `loader.rs`; [`Db::write`] is a transaction; [`Db::run`] is for everything else.
 
+pub mod clients;
 mod connection;
 pub mod events;
 pub mod identities;
@@ -33,6 +34,7 @@ pub use self::connection::connect;
 use self::loader::Loader;
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use self::writer::Writer;
+use crate::client::{Client, ClientId};
 use crate::metrics::{PoolGauge, RoundMetrics};
 use crate::user::{Identity, IdentityKey, User, UserId};
 
@@ -81,6 +83,7 @@ pub struct Db {
     pool: r2d2::Pool<ConnectionManager>,
     users: Arc<Loader<UserId, User>>,
     identities: Arc<Loader<IdentityKey, (Identity, User)>>,
+    clients: Arc<Loader<ClientId, Client>>,
     /// Only where there may be but one.
     writer: Option<Arc<Writer>>,
     /// One permit for each connection: a closure that hangs keeps its permit, so that an unresponsive database costs
@@ -106,13 +109,14 @@ impl Db {
         let users = Loader::start("user-loader", url, &metrics.users, users::find_all)?;
         let identities =
             Loader::start("identity-loader", url, &metrics.identities, identities::find_all_with_users)?;
+        let clients = Loader::start("client-loader", url, &metrics.clients, clients::find_all)?;
         let writer = match url {
             DatabaseUrl::Sqlite(_) => Some(Arc::new(Writer::start(url, &metrics.writes)?)),
             DatabaseUrl::Postgres(_) => None,
         };
         let permits = Arc::new(Semaphore::new(options.pool_size as usize));
-        let (users, identities) = (Arc::new(users), Arc::new(identities));
-        Ok(Self { pool, users, identities, writer, permits, options: Arc::new(options) })
+        let (users, identities, clients) = (Arc::new(users), Arc::new(identities), Arc::new(clients));
+        Ok(Self { pool, users, identities, clients, writer, permits, options: Arc::new(options) })
     }
 
     /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
@@ -170,6 +174,14 @@ impl Db {
     /// [`DbError::Unavailable`], [`DbError::Overloaded`].
     pub async fn identity(&self, key: IdentityKey) -> Result<Option<(Identity, User)>, DbError> {
         self.in_time(self.identities.load(key)).await
+    }
+
+    /// The client of this id, read from the database after this call began.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`], [`DbError::Overloaded`].
+    pub async fn client(&self, id: ClientId) -> Result<Option<Client>, DbError> {
+        self.in_time(self.clients.load(id)).await
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {

@@ -13,6 +13,7 @@ pub enum Code {
     WeakPassword,
     InvalidToken,
     InvalidCredentials,
+    InvalidClient,
     AudienceMismatch,
     IssuerMismatch,
     TokenExpired,
@@ -60,6 +61,7 @@ impl Code {
             Self::InvalidCredentials => {
                 (StatusCode::UNAUTHORIZED, "invalid_credentials", "The e-mail or the password is wrong")
             }
+            Self::InvalidClient => (StatusCode::UNAUTHORIZED, "invalid_client", "The client is not accepted"),
             Self::AudienceMismatch => {
                 (StatusCode::UNAUTHORIZED, "audience_mismatch", "The token was made for another app")
             }

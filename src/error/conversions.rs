@@ -108,6 +108,13 @@ impl From<AccountError> for ApiError {
                 "the refresh token is not good any more, or never was: sign in again",
             ),
             AccountError::InvalidCode(problem) => told(Code::CodeRefused, problem),
+            AccountError::InvalidClient(_) => told(
+                Code::InvalidClient,
+                "client_id and client_secret do not belong together, or to nobody here",
+            ),
+            AccountError::UnknownClient | AccountError::ClientDisabled => {
+                told(Code::NotFound, "there is no client of this id")
+            }
             AccountError::InvalidCredentials => told(
                 Code::InvalidCredentials,
                 "e-mail and password do not belong together, or to nobody here",

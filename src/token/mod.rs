@@ -2,6 +2,7 @@
 //! token that gets the next one; and sealed values, which clients carry for us.
 
 mod claims;
+mod client_secret;
 mod derived;
 mod keyring;
 mod one_time_code;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use self::claims::Claims;
+pub use self::client_secret::ClientSecret;
 pub use self::derived::DerivedKeys;
 pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
 pub use self::one_time_code::OneTimeCode;

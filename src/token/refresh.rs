@@ -67,13 +67,13 @@ impl RefreshToken {
     /// What its family is stored under.
     #[must_use]
     pub fn handle_hash(&self) -> HashedToken {
-        hashed(&self.handle)
+        HashedToken::of(&self.handle)
     }
 
-    /// What itself is stored as.
+    /// What itself is stored as. What is looked up or compared is the hash, so a timing tells nothing of the token.
     #[must_use]
     pub fn secret_hash(&self) -> HashedToken {
-        hashed(&self.secret)
+        HashedToken::of(&self.secret)
     }
 
     /// The token that replaces this one.
@@ -97,11 +97,6 @@ impl RefreshToken {
         checksum.copy_from_slice(&digest::digest(&digest::SHA256, &text).as_ref()[..CHECKSUM_BYTES]);
         checksum
     }
-}
-
-/// SHA-256 in hex. What is looked up or compared is the hash, so a timing tells nothing of the token.
-fn hashed(bytes: &[u8]) -> HashedToken {
-    HashedToken(hex::encode(digest::digest(&digest::SHA256, bytes)))
 }
 
 impl fmt::Debug for RefreshToken {

@@ -16,10 +16,10 @@ use crate::support::process::Tokenbooth;
 
 /// How a command ended: exit code, stdout, stderr.
 #[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Ended {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl From<Output> for Ended {
@@ -32,14 +32,14 @@ impl From<Output> for Ended {
 impl Ended {
     /// Exit code 0 and a silent stderr; answers with what was printed.
     #[track_caller]
-    fn good(self) -> String {
+    pub fn good(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
         self.out
     }
 
     /// Exit code 1, nothing printed, one line on stderr: answers with it.
     #[track_caller]
-    fn bad(self) -> String {
+    pub fn bad(self) -> String {
         assert_eq!(
             (self.code, self.out.as_str(), self.err.lines().count()),
             (Some(1), "", 1),
@@ -57,7 +57,7 @@ impl Ended {
     }
 }
 
-fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
+pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Ended {
     let command = Tokenbooth::new(arguments);
     settings.iter().fold(command, |command, (key, value)| command.set(key, value)).output().into()
 }
@@ -77,6 +77,7 @@ fn help_and_version_are_told_without_settings() {
         "openapi",
         "user",
         "sessions",
+        "client",
         "events",
     ] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {help}");

@@ -19,6 +19,7 @@ mod administration;
 mod bearer;
 mod browser;
 mod browser_mode;
+mod clients;
 mod command_line;
 mod database_outage;
 mod demo;

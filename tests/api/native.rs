@@ -57,8 +57,7 @@ async fn code(app: &TestApp, person: &str) -> String {
 }
 
 async fn post(app: &TestApp, members: &[(&str, &str)]) -> Answer {
-    let request = app.http.post(format!("{}/oauth/token", app.base)).form(members);
-    Answer::of(request.send().await.expect("an answer")).await
+    app.post_form("/oauth/token", members).await
 }
 
 async fn redeem(app: &TestApp, code: &str, redirect_uri: &str, verifier: &str) -> Answer {
@@ -73,19 +72,6 @@ async fn redeem(app: &TestApp, code: &str, redirect_uri: &str, verifier: &str) -
         ],
     )
     .await
-}
-
-/// RFC 6749 §5.2; answers the description.
-#[track_caller]
-fn assert_refused(answer: &Answer, status: u16, error: &str) -> String {
-    assert_eq!((answer.status, answer.json["error"].as_str()), (status, Some(error)), "{}", answer.text);
-    assert_eq!(answer.json.as_object().map(serde_json::Map::len), Some(2), "{}", answer.text);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("content-type"), "application/json");
-    let description = answer.json["error_description"].as_str().expect("a description").to_owned();
-    let allowed = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
-    assert!(description.chars().all(allowed), "{description}");
-    description
 }
 
 on_both_databases! {
@@ -133,7 +119,7 @@ on_both_databases! {
             if answer.status == 200 {
                 jwts.push(answer.assert_signed_in().jwt);
             } else {
-                assert!(assert_refused(&answer, 400, "invalid_grant").starts_with("code_refused: "));
+                assert!(answer.assert_oauth_refusal(400, "invalid_grant").starts_with("code_refused: "));
             }
         }
         assert_eq!(jwts.len(), 1);
@@ -158,7 +144,7 @@ on_both_databases! {
             ("made-up", APP, VERIFIER),
         ] {
             let answer = redeem(&app, code, redirect_uri, verifier).await;
-            let told = assert_refused(&answer, 400, "invalid_grant");
+            let told = answer.assert_oauth_refusal(400, "invalid_grant");
             assert!(told.starts_with("code_refused: ") && !told.contains(VERIFIER), "{told}");
         }
         assert_eq!(app.db.count("spent_codes"), 0);
@@ -172,7 +158,7 @@ on_both_databases! {
         let app = TestApp::start_with(db, with_apps).await;
         let late = code(&app, "alice").await;
         app.clock.advance(60);
-        assert!(assert_refused(&redeem(&app, &late, APP, VERIFIER).await, 400, "invalid_grant").contains("code_ttl"));
+        assert!(redeem(&app, &late, APP, VERIFIER).await.assert_oauth_refusal(400, "invalid_grant").contains("code_ttl"));
         for (change, told) in [
             ("UPDATE users SET token_version = token_version + 1", "code_refused: "),
             ("UPDATE users SET disabled = true", "user_disabled: "),
@@ -180,7 +166,7 @@ on_both_databases! {
             let code = code(&app, "alice").await;
             app.db.execute(change);
             let answer = redeem(&app, &code, APP, VERIFIER).await;
-            assert!(assert_refused(&answer, 400, "invalid_grant").starts_with(told), "{}", answer.text);
+            assert!(answer.assert_oauth_refusal(400, "invalid_grant").starts_with(told), "{}", answer.text);
         }
         // At the callback a disabled user is told the same way.
         let (_, parameters) = sent_back(&app, &login("google", APP, "s"), "alice").await;
@@ -190,7 +176,7 @@ on_both_databases! {
         app.db.execute("DELETE FROM users");
         let code = code(&app, "alice").await;
         app.db.execute("DELETE FROM users");
-        assert_refused(&redeem(&app, &code, APP, VERIFIER).await, 400, "invalid_grant");
+        redeem(&app, &code, APP, VERIFIER).await.assert_oauth_refusal(400, "invalid_grant");
     }
 }
 
@@ -272,21 +258,21 @@ async fn a_malformed_request_is_told_in_the_words_of_oauth() {
     for left_out in 0..whole.len() {
         let mut members = whole.to_vec();
         let (name, _) = members.remove(left_out);
-        assert!(assert_refused(&post(&app, &members).await, 400, "invalid_request").contains(name));
+        assert!(post(&app, &members).await.assert_oauth_refusal(400, "invalid_request").contains(name));
         // RFC 6749 §3.2: a parameter without a value is none.
         members.push((name, ""));
-        assert!(assert_refused(&post(&app, &members).await, 400, "invalid_request").contains(name));
+        assert!(post(&app, &members).await.assert_oauth_refusal(400, "invalid_request").contains(name));
         let twice = [&whole[..], &whole[left_out..=left_out]].concat();
-        assert!(assert_refused(&post(&app, &twice).await, 400, "invalid_request").contains("twice"));
+        assert!(post(&app, &twice).await.assert_oauth_refusal(400, "invalid_request").contains("twice"));
     }
     for grant_type in ["password", "implicit", "AUTHORIZATION_CODE"] {
-        assert_refused(&post(&app, &[("grant_type", grant_type)]).await, 400, "unsupported_grant_type");
+        post(&app, &[("grant_type", grant_type)]).await.assert_oauth_refusal(400, "unsupported_grant_type");
     }
     let url = format!("{}/oauth/token", app.base);
     let json = app.http.post(&url).json(&json!({ "grant_type": "authorization_code" })).send().await;
-    assert_refused(&Answer::of(json.expect("an answer")).await, 400, "invalid_request");
+    Answer::of(json.expect("an answer")).await.assert_oauth_refusal(400, "invalid_request");
     let long = post(&app, &[("grant_type", &"a".repeat(70_000))]).await;
-    assert_refused(&long, 413, "invalid_request");
+    long.assert_oauth_refusal(413, "invalid_request");
     let other = Answer::of(app.http.get(&url).send().await.expect("an answer")).await;
     assert_eq!((other.status, other.header("allow")), (405, "POST"));
     assert_eq!(post(&app, &whole).await.json["user"]["email"], "alice@example.com");
@@ -303,10 +289,10 @@ async fn who_asks_too_often_is_told_in_the_words_of_oauth() {
     };
     let app = TestApp::start_with(TestDatabase::sqlite(), change).await;
     for _ in 0..2 {
-        assert_refused(&post(&app, &[]).await, 400, "invalid_request");
+        post(&app, &[]).await.assert_oauth_refusal(400, "invalid_request");
     }
     let answer = post(&app, &[]).await;
-    assert_refused(&answer, 429, "temporarily_unavailable");
+    answer.assert_oauth_refusal(429, "temporarily_unavailable");
     assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0));
     assert_ne!(answer.header("ratelimit-policy"), "");
 }

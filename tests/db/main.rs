@@ -90,6 +90,7 @@ impl Rounds {
         let metrics = RoundMetrics {
             users: counted("users"),
             identities: counted("identities"),
+            clients: counted("clients"),
             writes: counted("writes"),
         };
         Self { registry, metrics }

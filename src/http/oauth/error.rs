@@ -3,11 +3,12 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::client_authentication::Method;
 use crate::error::{ApiError, Code};
 
 /// A refusal at `/oauth/*`.
@@ -15,6 +16,8 @@ use crate::error::{ApiError, Code};
 pub(crate) struct OAuthError {
     error: &'static str,
     refusal: ApiError,
+    /// How the client that is refused tried to prove itself.
+    method: Option<Method>,
 }
 
 /// The body of every refusal at `/oauth/*` (RFC 6749 §5.2).
@@ -31,7 +34,26 @@ pub struct OAuthProblem<'a> {
 impl OAuthError {
     /// 400 `unsupported_grant_type`.
     pub(super) fn unsupported_grant_type(detail: &str) -> Self {
-        Self { error: "unsupported_grant_type", refusal: ApiError::new(Code::InvalidRequest, detail) }
+        Self::new("unsupported_grant_type", ApiError::new(Code::InvalidRequest, detail))
+    }
+
+    /// 401 `invalid_client`, with a challenge for whoever used `Authorization`.
+    pub(super) fn invalid_client(refusal: ApiError, method: Option<Method>) -> Self {
+        Self { method, ..Self::new("invalid_client", refusal) }
+    }
+
+    /// 400 `invalid_scope`.
+    pub(super) fn invalid_scope(detail: String) -> Self {
+        Self::new("invalid_scope", ApiError::new(Code::InvalidRequest, detail))
+    }
+
+    /// The same in our own words.
+    pub(super) fn refusal(&self) -> &ApiError {
+        &self.refusal
+    }
+
+    fn new(error: &'static str, refusal: ApiError) -> Self {
+        Self { error, refusal, method: None }
     }
 }
 
@@ -39,6 +61,7 @@ impl From<ApiError> for OAuthError {
     fn from(refusal: ApiError) -> Self {
         let error = match refusal.code() {
             Code::CodeRefused | Code::UserDisabled | Code::InvalidRefreshToken => "invalid_grant",
+            Code::InvalidClient => "invalid_client",
             Code::Internal => "server_error",
             Code::RateLimited
             | Code::ProviderBadAnswer
@@ -48,7 +71,7 @@ impl From<ApiError> for OAuthError {
             | Code::Overloaded => "temporarily_unavailable",
             _ => "invalid_request",
         };
-        Self { error, refusal }
+        Self::new(error, refusal)
     }
 }
 
@@ -64,6 +87,7 @@ impl ResponseError for OAuthError {
             ("temporarily_unavailable", Code::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
             ("temporarily_unavailable", _) => StatusCode::SERVICE_UNAVAILABLE,
             ("server_error", _) => StatusCode::INTERNAL_SERVER_ERROR,
+            ("invalid_client", _) => StatusCode::UNAUTHORIZED,
             (_, Code::PayloadTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -71,11 +95,14 @@ impl ResponseError for OAuthError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        // When to come back is said as everywhere else.
+        // When to come back is said as everywhere else; who is asked to sign in is not the user here.
         for (name, value) in self.refusal.error_response().headers() {
-            if ![CONTENT_TYPE, CONTENT_LENGTH, CACHE_CONTROL].contains(name) {
+            if ![CONTENT_TYPE, CONTENT_LENGTH, CACHE_CONTROL, WWW_AUTHENTICATE].contains(name) {
                 response.append_header((name.clone(), value.clone()));
             }
+        }
+        if self.method == Some(Method::Basic) {
+            response.insert_header((WWW_AUTHENTICATE, "Basic realm=\"tokenbooth\""));
         }
         let problem = OAuthProblem { error: self.error, error_description: description(&self.refusal) };
         let mut response = response.insert_header((CACHE_CONTROL, "no-store")).json(problem);

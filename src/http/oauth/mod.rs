@@ -1,5 +1,8 @@
 //! `/oauth/*`, which speaks RFC 6749: forms in, and `error` with `error_description` where the rest of the service has a problem.
 
+mod authorization_code;
+mod client_authentication;
+mod client_credentials;
 mod error;
 mod parameters;
 mod token;

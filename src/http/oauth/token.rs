@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 use super::super::exchange::record;
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
-use super::super::token_answer::{TokenAnswer, wants_refresh_token};
+use super::super::token_answer::TokenAnswer;
+use super::client_authentication::{authenticate, authenticate_if_sent};
 use super::error::{OAuthError, OAuthProblem};
 use super::parameters::Parameters;
-use crate::account::{AccountError, SignIn, codes};
+use super::{authorization_code, client_credentials};
+use crate::account::clients;
 use crate::error::ApiError;
-use crate::event::Origin;
 use crate::state::AppState;
-use crate::token::OneTimeCode;
 
 /// A code for tokens.
 // For OpenAPI only: the form is read by `Parameters`.
@@ -65,43 +65,25 @@ pub(crate) async fn issue_token(
     within_limit?;
     let mut parameters = Parameters::read(&request, body).await?;
     let grant_type = parameters.want("grant_type")?;
-    let answer = match grant_type.expose_secret() {
-        "authorization_code" => authorization_code(&state, parameters, &request, &origin).await?,
-        _ => return Err(OAuthError::unsupported_grant_type("grant_type must be authorization_code")),
-    };
-    Ok(answer.into_response())
-}
-
-async fn authorization_code(
-    state: &AppState,
-    mut parameters: Parameters,
-    request: &HttpRequest,
-    origin: &Origin,
-) -> Result<TokenAnswer, ApiError> {
-    let (code, redirect_uri) = (parameters.want("code")?, parameters.want("redirect_uri")?);
-    let verifier = parameters.want("code_verifier")?;
-    let scope = parameters.take("scope");
-    let result =
-        redeem(state, code.expose_secret(), redirect_uri.expose_secret(), verifier.expose_secret()).await;
-    record(state, codes::METHOD, result.as_ref().map(|signed_in| signed_in.created), origin).await;
-    let offline_access = wants_refresh_token(scope.as_ref().map(ExposeSecret::expose_secret));
-    TokenAnswer::after_sign_in(state, result?, offline_access, request, origin).await
-}
-
-async fn redeem(
-    state: &AppState,
-    code: &str,
-    redirect_uri: &str,
-    verifier: &str,
-) -> Result<SignIn, ApiError> {
-    let code =
-        OneTimeCode::unseal(code, &state.code_keys, state.clock.now()).map_err(AccountError::InvalidCode)?;
-    if code.redirect_uri != redirect_uri {
-        return Err(AccountError::InvalidCode("redirect_uri is not the one that the code was sent to").into());
+    match grant_type.expose_secret() {
+        "client_credentials" => {
+            let client = authenticate(&state, &request, &mut parameters).await;
+            let result = client.and_then(|client| client_credentials::grant(&state, &client, parameters));
+            record(
+                &state,
+                clients::METHOD,
+                result.as_ref().map(|_| false).map_err(OAuthError::refusal),
+                &origin,
+            )
+            .await;
+            result
+        }
+        "authorization_code" => {
+            authenticate_if_sent(&state, &request, &mut parameters).await?;
+            Ok(authorization_code::grant(&state, parameters, &request, &origin).await?)
+        }
+        _ => Err(OAuthError::unsupported_grant_type(
+            "grant_type must be authorization_code or client_credentials",
+        )),
     }
-    if !code.code_challenge.is_of(verifier) {
-        return Err(AccountError::InvalidCode("code_verifier does not belong to the code_challenge").into());
-    }
-    let user = codes::redeem(&state.db, &code).await?;
-    Ok(SignIn { user, created: code.created })
 }

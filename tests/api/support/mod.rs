@@ -5,6 +5,7 @@ pub mod app;
 pub mod browser;
 pub mod line;
 pub mod nginx;
+pub mod oauth;
 pub mod process;
 
 pub use app::{Answer, SignedIn, TestApp};
