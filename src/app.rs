@@ -104,6 +104,7 @@ impl Tokenbooth {
     pub fn build_with_clock(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
         migrate_or_refuse(&settings.database)?;
         let metrics = Metrics::default();
+        metrics.started(clock.now());
         let db = Db::connect(db_options(&settings.database), &metrics.rounds)?;
         let client = provider_client(&settings, &metrics, &clock)?;
         let providers = Providers::new(&settings, &client, &clock);

@@ -1,7 +1,7 @@
 //! Every metric of `/metrics`, declared in one place (Prometheus text format, OpenMetrics names).
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -9,7 +9,10 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::clock::Timestamp;
 
 /// A finished request. The route is its pattern: a path may hold anything a stranger typed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -29,6 +32,13 @@ pub struct ExchangeLabels {
     pub provider: String,
     /// `ok`, `created`, or the error's code.
     pub result: &'static str,
+}
+
+/// A request that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusalLabels {
+    /// The stable code of the refusal.
+    pub code: &'static str,
 }
 
 /// A request over a limit.
@@ -54,8 +64,8 @@ pub struct KeysGauge<'a> {
     pub provider: &'a str,
     /// Usable keys.
     pub keys: usize,
-    /// How old they are.
-    pub age: Duration,
+    /// How old they are, when there are any.
+    pub age: Option<Duration>,
 }
 
 /// The state of the database's pool.
@@ -65,12 +75,15 @@ pub struct PoolGauge {
     pub open: u32,
     /// Those nobody uses.
     pub idle: u32,
+    /// As many as there may be.
+    pub max: u32,
 }
 
 /// Seconds each provider takes to answer, by provider and outcome.
 pub type ProviderLatency = Family<ProviderLabels, Histogram, fn() -> Histogram>;
 
-/// How many requests share a round to the database, for each kind of round.
+/// What [`crate::db::Db`] observes of those who wait for it: how many share a round, for each kind of round, and how long it
+/// takes until it is one's turn where everybody has a turn of their own.
 #[derive(Debug, Clone)]
 pub struct RoundMetrics {
     /// Reads of the bearer's user.
@@ -81,13 +94,57 @@ pub struct RoundMetrics {
     pub clients: Histogram,
     /// Changes, where the database has one writer.
     pub writes: Histogram,
+    /// Seconds until there was a connection of the pool, or nobody wanted it any more.
+    pub pool_waits: Histogram,
+    /// Seconds until the one writer began a change, where there is one.
+    pub writer_waits: Histogram,
 }
 
 impl Default for RoundMetrics {
     fn default() -> Self {
-        let sizes = || Histogram::new(exponential_buckets(1.0, 2.0, 8));
-        Self { users: sizes(), identities: sizes(), clients: sizes(), writes: sizes() }
+        Self::with_waits(&Family::new_with_constructor(wait_seconds as fn() -> Histogram))
     }
+}
+
+impl RoundMetrics {
+    fn with_waits(waits: &Waits) -> Self {
+        let sizes = || Histogram::new(exponential_buckets(1.0, 2.0, 8));
+        let waits = |queue| waits.get_or_create_owned(&WaitLabels { queue });
+        Self {
+            users: sizes(),
+            identities: sizes(),
+            clients: sizes(),
+            writes: sizes(),
+            pool_waits: waits("pool"),
+            writer_waits: waits("writer"),
+        }
+    }
+}
+
+/// Somebody who waits. Observed when it is over, however it ends: those who gave up waited longest.
+pub(crate) struct Wait {
+    since: Instant,
+    waits: Histogram,
+}
+
+impl Wait {
+    /// From now on.
+    pub(crate) fn begin(waits: &Histogram) -> Self {
+        Self { since: Instant::now(), waits: waits.clone() }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.waits.observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+type Waits = Family<WaitLabels, Histogram, fn() -> Histogram>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WaitLabels {
+    queue: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -105,6 +162,7 @@ struct PoolLabels {
 pub struct Metrics {
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     exchanges: Family<ExchangeLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
     rate_limited: Family<RateLimitLabels, Counter>,
     /// Given to [`crate::provider::ProviderClient`].
     pub provider_latency: ProviderLatency,
@@ -113,6 +171,8 @@ pub struct Metrics {
     keys: Family<KeysLabels, Gauge>,
     keys_age: Family<KeysLabels, Gauge>,
     pool: Family<PoolLabels, Gauge>,
+    pool_max: Gauge,
+    start_time: Gauge,
     registry: std::sync::Arc<Registry>,
 }
 
@@ -126,38 +186,65 @@ fn provider_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 14))
 }
 
+/// 0.1 ms to 6 s, a little more than `database.timeout`.
+fn wait_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.0001, 3.0, 11))
+}
+
 impl Default for Metrics {
     fn default() -> Self {
-        let requests = Family::new_with_constructor(request_seconds as fn() -> Histogram);
-        let (exchanges, rate_limited) = (Family::default(), Family::default());
-        let provider_latency: ProviderLatency =
-            Family::new_with_constructor(provider_seconds as fn() -> Histogram);
-        let rounds = RoundMetrics::default();
-        let (keys, keys_age, pool) = (Family::default(), Family::default(), Family::default());
-        let mut registry = Registry::with_prefix("tokenbooth");
-        registry.register_with_unit(
-            "http_request",
-            "Time to answer a request",
-            Unit::Seconds,
-            requests.clone(),
-        );
-        registry.register("exchanges", "Exchanges by provider and result", exchanges.clone());
-        registry.register("rate_limited", "Requests refused by a rate limit", rate_limited.clone());
+        let waits: Waits = Family::new_with_constructor(wait_seconds as fn() -> Histogram);
+        let mut metrics = Self {
+            requests: Family::new_with_constructor(request_seconds as fn() -> Histogram),
+            exchanges: Family::default(),
+            refusals: Family::default(),
+            rate_limited: Family::default(),
+            provider_latency: Family::new_with_constructor(provider_seconds as fn() -> Histogram),
+            rounds: RoundMetrics::with_waits(&waits),
+            keys: Family::default(),
+            keys_age: Family::default(),
+            pool: Family::default(),
+            pool_max: Gauge::default(),
+            start_time: Gauge::default(),
+            registry: std::sync::Arc::default(),
+        };
+        metrics.registry = std::sync::Arc::new(metrics.registered(waits));
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Every name, with what it says: docs/METRICS.md has the same table, and a test compares the two.
+    fn registered(&self, waits: Waits) -> Registry {
+        let mut all = Registry::default();
+        // A name of Prometheus's own, which its tools know.
+        let help = "When the service began, as Unix time";
+        all.register_with_unit("process_start_time", help, Unit::Seconds, self.start_time.clone());
+        let ours = all.sub_registry_with_prefix("tokenbooth");
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        ours.register("build", "What is running", version);
+        let help = "Time to answer a request";
+        ours.register_with_unit("http_request", help, Unit::Seconds, self.requests.clone());
+        ours.register("exchanges", "Exchanges by provider and result", self.exchanges.clone());
+        ours.register("refusals", "Requests refused, by the code of the refusal", self.refusals.clone());
+        ours.register("rate_limited", "Requests refused by a rate limit", self.rate_limited.clone());
         let help = "Time a provider takes to answer";
-        registry.register_with_unit("provider_request", help, Unit::Seconds, provider_latency.clone());
+        ours.register_with_unit("provider_request", help, Unit::Seconds, self.provider_latency.clone());
         for (name, help, sizes) in [
-            ("user_loader_batch", "Bearer requests that shared one read", &rounds.users),
-            ("identity_loader_batch", "Exchanges that shared one read", &rounds.identities),
-            ("client_loader_batch", "Requests of clients that shared one read", &rounds.clients),
-            ("writer_batch", "Changes that shared one commit", &rounds.writes),
+            ("user_loader_batch", "Bearer requests that shared one read", &self.rounds.users),
+            ("identity_loader_batch", "Exchanges that shared one read", &self.rounds.identities),
+            ("client_loader_batch", "Requests of clients that shared one read", &self.rounds.clients),
+            ("writer_batch", "Changes that shared one commit", &self.rounds.writes),
         ] {
-            registry.register(name, help, sizes.clone());
+            ours.register(name, help, sizes.clone());
         }
-        registry.register("jwks_keys", "Usable provider keys", keys.clone());
-        registry.register_with_unit("jwks_age", "Age of the provider keys", Unit::Seconds, keys_age.clone());
-        registry.register("database_connections", "Connections of the pool", pool.clone());
-        let registry = std::sync::Arc::new(registry);
-        Self { requests, exchanges, rate_limited, provider_latency, rounds, keys, keys_age, pool, registry }
+        ours.register("jwks_keys", "Usable provider keys", self.keys.clone());
+        ours.register_with_unit("jwks_age", "Age of the provider keys", Unit::Seconds, self.keys_age.clone());
+        ours.register("database_connections", "Connections of the pool", self.pool.clone());
+        ours.register("database_connections_max", "Connections the pool may have", self.pool_max.clone());
+        let help = "Time until it is one's turn at the database";
+        ours.register_with_unit("database_wait", help, Unit::Seconds, waits);
+        all
     }
 }
 
@@ -170,6 +257,16 @@ impl Metrics {
     /// Counts an exchange.
     pub fn exchange(&self, provider: &str, result: &'static str) {
         self.exchanges.get_or_create(&ExchangeLabels { provider: provider.to_owned(), result }).inc();
+    }
+
+    /// Counts a refusal.
+    pub fn refusal(&self, code: &'static str) {
+        self.refusals.get_or_create(&RefusalLabels { code }).inc();
+    }
+
+    /// Says when the service began.
+    pub fn started(&self, at: Timestamp) {
+        self.start_time.set(at.0);
     }
 
     /// Counts a request over a limit.
@@ -186,10 +283,15 @@ impl Metrics {
         for set in keys {
             let labels = KeysLabels { provider: set.provider.to_owned() };
             self.keys.get_or_create(&labels).set(number(set.keys as u64));
-            self.keys_age.get_or_create(&labels).set(number(set.age.as_secs()));
+            // Keys that are gone have no age; 0 would say that they are new.
+            match set.age {
+                Some(age) => _ = self.keys_age.get_or_create(&labels).set(number(age.as_secs())),
+                None => _ = self.keys_age.remove(&labels),
+            }
         }
         self.pool.get_or_create(&PoolLabels { state: "open" }).set(i64::from(pool.open));
         self.pool.get_or_create(&PoolLabels { state: "idle" }).set(i64::from(pool.idle));
+        self.pool_max.set(i64::from(pool.max));
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

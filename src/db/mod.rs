@@ -25,6 +25,7 @@ use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -35,7 +36,7 @@ use self::loader::Loader;
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use self::writer::Writer;
 use crate::client::{Client, ClientId};
-use crate::metrics::{PoolGauge, RoundMetrics};
+use crate::metrics::{PoolGauge, RoundMetrics, Wait};
 use crate::user::{Identity, IdentityKey, User, UserId};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -89,6 +90,7 @@ pub struct Db {
     /// One permit for each connection: a closure that hangs keeps its permit, so that an unresponsive database costs
     /// as many threads as there are connections and no more.
     permits: Arc<Semaphore>,
+    waits: Histogram,
     options: Arc<DbOptions>,
 }
 
@@ -111,12 +113,13 @@ impl Db {
             Loader::start("identity-loader", url, &metrics.identities, identities::find_all_with_users)?;
         let clients = Loader::start("client-loader", url, &metrics.clients, clients::find_all)?;
         let writer = match url {
-            DatabaseUrl::Sqlite(_) => Some(Arc::new(Writer::start(url, &metrics.writes)?)),
+            DatabaseUrl::Sqlite(_) => Some(Arc::new(Writer::start(url, metrics)?)),
             DatabaseUrl::Postgres(_) => None,
         };
         let permits = Arc::new(Semaphore::new(options.pool_size as usize));
         let (users, identities, clients) = (Arc::new(users), Arc::new(identities), Arc::new(clients));
-        Ok(Self { pool, users, identities, clients, writer, permits, options: Arc::new(options) })
+        let waits = metrics.pool_waits.clone();
+        Ok(Self { pool, users, identities, clients, writer, permits, waits, options: Arc::new(options) })
     }
 
     /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
@@ -130,6 +133,7 @@ impl Db {
         T: Send + 'static,
     {
         let (pool, permits, url) = (self.pool.clone(), Arc::clone(&self.permits), self.options.url.clone());
+        let wait = Wait::begin(&self.waits);
         let work = async move {
             let permit = permits.acquire_owned().await.map_err(|_| stopped())?;
             tokio::task::spawn_blocking(move || {
@@ -137,6 +141,7 @@ impl Db {
                 let mut pooled = pool
                     .get()
                     .map_err(|error| DbError::Unavailable(url.without_address(&error.to_string())))?;
+                drop(wait);
                 queries(&mut pooled.conn)
             })
             .await
@@ -202,7 +207,7 @@ impl Db {
     /// How full the pool is.
     pub fn pool_state(&self) -> PoolGauge {
         let state = self.pool.state();
-        PoolGauge { open: state.connections, idle: state.idle_connections }
+        PoolGauge { open: state.connections, idle: state.idle_connections, max: self.options.pool_size }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use super::connection::on_either;
 use super::rounds::{LastingConnection, Queue};
 use super::{DatabaseUrl, DbConn, DbError, stopped, transaction};
+use crate::metrics::{RoundMetrics, Wait};
 
 /// A change: given a connection inside a transaction, or why there is none, it does its part and leaves behind how to
 /// tell its caller once the transaction ended.
@@ -22,11 +23,13 @@ type Announce = Box<dyn FnOnce(Result<(), DbError>)>;
 /// The queue of changes.
 pub(super) struct Writer {
     queue: Queue<Change>,
+    waits: Histogram,
 }
 
 impl Writer {
-    pub(super) fn start(url: &DatabaseUrl, round_sizes: &Histogram) -> Result<Self, DbError> {
-        Ok(Self { queue: Queue::start("writer", url, round_sizes, write_together)? })
+    pub(super) fn start(url: &DatabaseUrl, metrics: &RoundMetrics) -> Result<Self, DbError> {
+        let queue = Queue::start("writer", url, &metrics.writes, write_together)?;
+        Ok(Self { queue, waits: metrics.writer_waits.clone() })
     }
 
     /// Runs `queries` in a transaction: everything or nothing.
@@ -36,7 +39,9 @@ impl Writer {
         T: Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
+        let wait = Wait::begin(&self.waits);
         self.queue.push(Box::new(move |conn| {
+            drop(wait);
             // Inside the round's transaction this one is a savepoint.
             let result = conn.and_then(|conn| transaction(conn, queries));
             Box::new(move |committed| {

@@ -87,8 +87,7 @@ pub(crate) async fn metrics(state: Data<AppState>) -> Result<HttpResponse, ApiEr
         .iter()
         .filter_map(|provider| {
             let status = provider.keys()?;
-            let age = status.age.unwrap_or_default();
-            Some(KeysGauge { provider: provider.name(), keys: status.keys, age })
+            Some(KeysGauge { provider: provider.name(), keys: status.keys, age: status.age })
         })
         .collect();
     let text = state.metrics.render(&keys, state.db.pool_state()).map_err(ApiError::internal)?;

@@ -53,7 +53,13 @@ pub async fn observe(
             RequestLabels { method, route: route(response.request()), status: response.status().as_u16() };
         let took = start.elapsed();
         state.metrics.request(&labels, took);
-        log_access(&labels, &id, peer, took, response.response().extensions().get());
+        let extensions = response.response().extensions();
+        let refusal: Option<&RefusalNote> = extensions.get();
+        if let Some(refusal) = refusal {
+            state.metrics.refusal(refusal.code);
+        }
+        log_access(&labels, &id, peer, took, refusal);
+        drop(extensions);
     }
     response.headers_mut().insert(REQUEST_ID.clone(), id);
     Ok(response)

@@ -38,6 +38,7 @@ mod key_cache;
 mod kill;
 mod log;
 mod login_command;
+mod metrics;
 mod mock_sign_in;
 mod native;
 mod pages;

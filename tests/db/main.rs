@@ -14,6 +14,7 @@ mod migrations;
 mod retention;
 mod search;
 mod tables;
+mod waits;
 mod writer;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -92,19 +93,29 @@ impl Rounds {
             identities: counted("identities"),
             clients: counted("clients"),
             writes: counted("writes"),
+            pool_waits: counted("pool_waits"),
+            writer_waits: counted("writer_waits"),
         };
         Self { registry, metrics }
     }
 
     /// (rounds, requests in all of them)
     fn count(&self, kind: &str) -> (u64, u64) {
+        let whole = |value: String| value.split('.').next().and_then(|number| number.parse().ok());
+        let value = |name| whole(self.value(&format!("{kind}_{name}"))).expect("a whole number");
+        (value("count"), value("sum"))
+    }
+
+    /// (how many waited, seconds in all)
+    fn waits(&self, kind: &str) -> (u64, f64) {
+        let value = |name| self.value(&format!("{kind}_{name}"));
+        (value("count").parse().expect("a number"), value("sum").parse().expect("a number"))
+    }
+
+    fn value(&self, name: &str) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a text");
-        let value = |name: String| {
-            let line = text.lines().find(|line| line.starts_with(&name)).expect("a metric");
-            let number = line.rsplit(' ').next().and_then(|value| value.split('.').next()?.parse().ok());
-            number.expect("a whole number")
-        };
-        (value(format!("{kind}_count")), value(format!("{kind}_sum")))
+        let line = text.lines().find(|line| line.starts_with(name)).expect("a metric");
+        line.rsplit(' ').next().expect("a value").to_owned()
     }
 }
