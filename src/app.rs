@@ -21,6 +21,7 @@ use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
 use crate::http;
 use crate::jws::UnusableKey;
+use crate::keys::{self, KeyWatch, KeysError};
 use crate::listener;
 use crate::metrics::Metrics;
 use crate::openapi;
@@ -73,6 +74,9 @@ pub enum StartError {
     /// The secret of the tokens.
     #[error("token.secret, token.previous_secrets: {0}")]
     Secret(#[from] UnusableKey),
+    /// The ring of keys.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The keys derived from it.
     #[error("token.secret, token.previous_secrets: {0}")]
     Sealing(#[from] SealError),
@@ -112,10 +116,14 @@ impl Tokenbooth {
         let rules = Arc::new(AccountRules::new(&settings));
         let rate_limits = settings.rate_limit.enabled.then(|| RateLimits::new(&settings.rate_limit));
         let passwords = Passwords::new(&settings.password)?;
+        let (tokens, key_store) = keys::load(&settings, &secrets)?;
+        let tokens = Arc::new(tokens);
+        let key_watch = KeyWatch::start(&db, key_store, &tokens);
         let housekeeping = Housekeeping::start(&db, &settings, &clock);
         let stopping = AtomicBool::new(false);
         let state = Data::new(AppState {
-            tokens: secrets.tokens(&settings)?,
+            tokens,
+            key_watch,
             refresh_keys: Arc::new(secrets.derive("refresh token")),
             cursor_keys: secrets.derive("cursor"),
             attempt_keys: secrets.sealing("sign-in attempt")?,
@@ -319,9 +327,9 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// What signs and verifies our tokens by these settings.
 pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
-    Ok(secrets(settings)?.tokens(settings)?)
+    Ok(keys::load(settings, &secrets(settings)?)?.0)
 }
 
-fn secrets(settings: &Settings) -> Result<Secrets, StartError> {
+pub(crate) fn secrets(settings: &Settings) -> Result<Secrets, StartError> {
     Secrets::of(settings).map_err(|(path, reason)| StartError::SecretFile { path, reason })
 }

@@ -32,6 +32,9 @@ pub enum EventKind {
     ClientCreated,
     ClientRotated,
     ClientDisabled,
+    KeyGenerated,
+    KeyRotated,
+    KeyRetired,
 }
 
 impl EventKind {
@@ -55,6 +58,9 @@ impl EventKind {
         Self::ClientCreated,
         Self::ClientRotated,
         Self::ClientDisabled,
+        Self::KeyGenerated,
+        Self::KeyRotated,
+        Self::KeyRetired,
     ];
 
     /// As it is stored and shown: stable and dotted.
@@ -79,6 +85,9 @@ impl EventKind {
             Self::ClientCreated => "client.created",
             Self::ClientRotated => "client.rotated",
             Self::ClientDisabled => "client.disabled",
+            Self::KeyGenerated => "key.generated",
+            Self::KeyRotated => "key.rotated",
+            Self::KeyRetired => "key.retired",
         }
     }
 }

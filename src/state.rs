@@ -11,18 +11,20 @@ use crate::account::housekeeping::Housekeeping;
 use crate::clock::SharedClock;
 use crate::db::Db;
 use crate::error::ApiError;
+use crate::keys::KeyWatch;
 use crate::metrics::Metrics;
 use crate::password::Passwords;
 use crate::provider::Providers;
 use crate::rate_limit::RateLimits;
 use crate::settings::{PublicUrl, Settings};
-use crate::token::{DerivedKeys, SealingKeys, Tokens};
+use crate::token::{DerivedKeys, SealingKeys, TokenError, Tokens};
 
 /// One for all workers, made by [`crate::Tokenbooth`].
 pub(crate) struct AppState {
     pub(crate) settings: Settings,
     pub(crate) db: Db,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) key_watch: KeyWatch,
     /// What the next refresh token is made with.
     pub(crate) refresh_keys: Arc<DerivedKeys>,
     /// What the cursors of lists are signed with.
@@ -56,6 +58,12 @@ impl AppState {
         request.app_data::<Data<Self>>().cloned().ok_or_else(|| {
             ApiError::internal("this App has no tokenbooth: call .configure(tokenbooth.routes()) on it")
         })
+    }
+
+    /// Whether a token that was refused with `error` deserves another look at the ring, [`KeyWatch::look_again`], before that
+    /// is the last word.
+    pub(crate) fn may_be_by_an_unseen_key(&self, token: &str, error: &TokenError) -> bool {
+        matches!(error, TokenError::UnknownKey(_)) && self.tokens.may_be_by_a_new_key(token, self.clock.now())
     }
 
     /// The process was told to end: no new work should be sent here.

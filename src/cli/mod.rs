@@ -6,6 +6,7 @@ mod database;
 mod demo;
 mod events;
 mod explain_token;
+mod keys;
 mod login;
 mod sessions;
 mod user;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{App, StartError};
 use crate::db::{self, DbError};
+use crate::keys::KeysError;
 use crate::mock::MockError;
 use crate::settings::{Settings, SettingsError, Sources};
 use crate::{openapi, telemetry};
@@ -48,6 +50,9 @@ enum Command {
     Login(login::Login),
     /// Print the OpenAPI document
     Openapi,
+    /// Look at the keys that sign tokens, make new ones and take old ones out of use, while the service runs
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Look at users, and let them in or keep them out
     #[command(subcommand)]
     User(user::UserCommand),
@@ -69,6 +74,8 @@ enum CommandError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     #[error(transparent)]
     Db(#[from] DbError),
     #[error(transparent)]
@@ -108,6 +115,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
         Command::Login(options) => login::run(&options).await,
         Command::Openapi => Ok(io::stdout().write_all(openapi::document().as_bytes())?),
+        Command::Keys(command) => keys::run(&settings()?, &command),
         Command::User(command) => user::run(&settings()?, &command),
         Command::Sessions(command) => sessions::run(&settings()?, &command),
         Command::Client(command) => client::run(&settings()?, command),

@@ -12,6 +12,7 @@ pub mod password_hashes;
 mod rounds;
 mod schema;
 pub mod sessions;
+pub mod signing_keys;
 pub mod spent_codes;
 mod url;
 pub mod user_search;

@@ -90,23 +90,61 @@ fn current_session(request: &HttpRequest) -> impl Future<Output = Result<Current
         AppState::of(request).and_then(|state| Ok((state.clone(), verified_claims(request, &state)?)));
     async move {
         let (state, claims) = verified?;
+        let claims = match claims {
+            Ok(claims) => claims,
+            Err(UnseenKey(request)) => claims_by_an_unseen_key(&request, &state).await?,
+        };
         let user = state.db.user(claims.user_id).await?;
         Ok(CurrentSession { user: claims.admit(user)?, session_id: claims.session_id })
     }
 }
 
+/// The request's token may be signed with a key that another replica has seen, and this one not yet.
+struct UnseenKey(HttpRequest);
+
+fn verified_claims(
+    request: &HttpRequest,
+    state: &AppState,
+) -> Result<Result<UserClaims, UnseenKey>, ApiError> {
+    let presented = presented(request)?;
+    let claims = match state.tokens.verify(presented.token, state.clock.now()) {
+        Err(error) if state.may_be_by_an_unseen_key(presented.token, &error) => {
+            return Ok(Err(UnseenKey(request.clone())));
+        }
+        claims => claims?.of_user()?,
+    };
+    presented.check_origin(request, state)?;
+    Ok(Ok(claims))
+}
+
+async fn claims_by_an_unseen_key(request: &HttpRequest, state: &AppState) -> Result<UserClaims, ApiError> {
+    state.key_watch.look_again().await?;
+    let presented = presented(request)?;
+    let claims = state.tokens.verify(presented.token, state.clock.now())?.of_user()?;
+    presented.check_origin(request, state)?;
+    Ok(claims)
+}
+
+/// The credential of a request.
+struct Presented<'a> {
+    token: &'a str,
+    by_cookie: bool,
+}
+
 /// A request with `Authorization` is judged by that alone; the cookie counts only without it.
-fn verified_claims(request: &HttpRequest, state: &AppState) -> Result<UserClaims, ApiError> {
+fn presented(request: &HttpRequest) -> Result<Presented<'_>, ApiError> {
     if request.headers().contains_key(AUTHORIZATION) {
-        return Ok(state.tokens.verify(bearer_token(request)?, state.clock.now())?.of_user()?);
+        return Ok(Presented { token: bearer_token(request)?, by_cookie: false });
     }
     let token = cookies::read(request, cookies::SESSION).ok_or_else(ApiError::missing_bearer)?;
-    let claims = state.tokens.verify(token, state.clock.now())?.of_user()?;
-    // A browser adds the cookie to what any page has it send.
-    if !request.method().is_safe() {
-        csrf::check(request, state)?;
+    Ok(Presented { token, by_cookie: true })
+}
+
+impl Presented<'_> {
+    /// A browser adds the cookie to what any page has it send.
+    fn check_origin(&self, request: &HttpRequest, state: &AppState) -> Result<(), ApiError> {
+        if self.by_cookie && !request.method().is_safe() { csrf::check(request, state) } else { Ok(()) }
     }
-    Ok(claims)
 }
 
 /// The credential of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).

@@ -15,6 +15,7 @@ mod exchange_request;
 mod health;
 mod identities;
 mod json_body;
+mod jwks;
 mod limits;
 mod logout;
 mod me;
@@ -43,6 +44,7 @@ pub use self::events::EventView;
 pub use self::exchange_request::{ExchangeBody, Mode};
 pub use self::health::{Health, Readiness};
 pub use self::identities::IdentityView;
+pub use self::jwks::JwkSet;
 pub use self::me::{Me, ProfileBody};
 pub use self::oauth::{OAuthProblem, TokenRequestBody};
 use self::observe::RoutePattern;
@@ -67,6 +69,7 @@ pub(crate) mod paths {
     pub(crate) use super::identities::{
         __path_link_identity, __path_list_identities, __path_unlink_identity,
     };
+    pub(crate) use super::jwks::__path_public_keys;
     pub(crate) use super::logout::{__path_log_out, __path_log_out_everywhere};
     pub(crate) use super::me::{__path_delete_me, __path_show_me, __path_update_me};
     pub(crate) use super::oauth::__path_issue_token;
@@ -143,6 +146,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             endpoint("/api/admin/users/{id}/revoke-tokens", "POST")
                 .route(web::post().to(admin::revoke_tokens)),
         )
+        .service(endpoint("/.well-known/jwks.json", "GET, HEAD").route(get().to(jwks::public_keys)))
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
         .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))

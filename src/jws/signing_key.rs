@@ -1,8 +1,13 @@
 //! The key that signs our own tokens.
 
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, crypto};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
 use super::UnusableKey;
@@ -12,24 +17,51 @@ use super::UnusableKey;
 #[error("the token cannot be signed: {0}")]
 pub struct SigningError(String);
 
-/// A key to sign with, under a header that is always the same and is encoded once; `jsonwebtoken::encode` does so for each
-/// token.
+/// A key to sign with, prepared once, under a header that is always the same and is encoded once; `jsonwebtoken::encode` does
+/// both for each token.
 pub struct SigningKey {
     algorithm: Algorithm,
-    key: EncodingKey,
+    key: Arc<Prepared>,
     /// In base64url already.
     header: String,
 }
 
+enum Prepared {
+    Secret(hmac::Key),
+    Ed25519(Ed25519KeyPair),
+    P256(EcdsaKeyPair),
+}
+
 impl SigningKey {
-    /// Binds `key` to the header's algorithm.
+    /// Binds `key` to the header's algorithm: HS256, `EdDSA` or ES256.
     ///
     /// # Errors
-    /// [`UnusableKey`] when the key does not fit the header's algorithm.
+    /// [`UnusableKey`] when the key does not fit the header's algorithm, or it is another one.
     pub fn new(header: &Header, key: EncodingKey) -> Result<Self, UnusableKey> {
-        crypto::sign(b"a try", &key, header.alg).map_err(|_| UnusableKey)?;
-        let encoded = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(header).map_err(|_| UnusableKey)?);
-        Ok(Self { algorithm: header.alg, key, header: encoded })
+        if key.family() != header.alg.family() {
+            return Err(UnusableKey);
+        }
+        let bytes = key.as_bytes();
+        let prepared = match header.alg {
+            Algorithm::HS256 => Prepared::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
+            Algorithm::EdDSA => Prepared::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(bytes)?),
+            Algorithm::ES256 => {
+                Prepared::P256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, bytes)?)
+            }
+            _ => return Err(UnusableKey),
+        };
+        Ok(Self { algorithm: header.alg, key: Arc::new(prepared), header: encoded(header)? })
+    }
+
+    /// The same key under another header of its algorithm.
+    ///
+    /// # Errors
+    /// [`UnusableKey`] when the header names another algorithm.
+    pub fn under(&self, header: &Header) -> Result<Self, UnusableKey> {
+        if header.alg != self.algorithm {
+            return Err(UnusableKey);
+        }
+        Ok(Self { algorithm: self.algorithm, key: Arc::clone(&self.key), header: encoded(header)? })
     }
 
     /// The header of what this key signs, in base64url.
@@ -48,11 +80,25 @@ impl SigningKey {
         jws.push_str(&self.header);
         jws.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(claims, &mut jws);
-        let signature = crypto::sign(jws.as_bytes(), &self.key, self.algorithm).map_err(failed)?;
+        let signature = self.key.signature(jws.as_bytes())?;
         jws.push('.');
-        jws.push_str(&signature);
+        BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut jws);
         Ok(jws)
     }
+}
+
+impl Prepared {
+    fn signature(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        Ok(match self {
+            Self::Secret(key) => hmac::sign(key, message).as_ref().to_vec(),
+            Self::Ed25519(pair) => pair.try_sign(message).map_err(failed)?.as_ref().to_vec(),
+            Self::P256(pair) => pair.sign(&SystemRandom::new(), message).map_err(failed)?.as_ref().to_vec(),
+        })
+    }
+}
+
+fn encoded(header: &Header) -> Result<String, UnusableKey> {
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(header).map_err(|_| UnusableKey)?))
 }
 
 fn failed(error: impl std::fmt::Display) -> SigningError {

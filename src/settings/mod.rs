@@ -12,6 +12,7 @@ mod values;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// Our own token.
     pub token: TokenSettings,
+    /// The keys that sign it.
+    pub keys: KeysSettings,
     /// Who may prove a user to us.
     pub providers: ProvidersSettings,
     /// The cache of provider keys.
@@ -145,6 +148,14 @@ pub struct TokenSettings {
     /// How long a token lives, to the second.
     #[serde(deserialize_with = "values::duration")]
     pub access_ttl: Duration,
+}
+
+/// `[keys]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysSettings {
+    /// The folder they are kept in; the database when absent.
+    pub directory: Option<PathBuf>,
 }
 
 /// `[jwks]`

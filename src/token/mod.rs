@@ -1,34 +1,41 @@
-//! Our own tokens: a short-lived HS256 JWT with the internal user id as `sub`, issued here, verified here; the opaque refresh
-//! token that gets the next one; and sealed values, which clients carry for us.
+//! Our own tokens: a short-lived JWT with the internal user id as `sub`, issued here, verified here, by a ring of keys; the
+//! opaque refresh token that gets the next one; and sealed values, which clients carry for us.
 
 mod claims;
 mod client_secret;
 mod derived;
+mod jwk;
 mod keyring;
 mod one_time_code;
 mod pkce;
 mod random;
 mod refresh;
+mod schedule;
 mod sealed;
 mod subject;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 pub use self::claims::Claims;
 pub use self::client_secret::ClientSecret;
 pub use self::derived::DerivedKeys;
-pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring};
+pub use self::jwk::{PrivateJwk, PublicJwk};
+pub use self::keyring::{ACCESS_TOKEN_TYPE, Keyring, NoSigningKey, REVOCATIONS_TYPE, RingKey};
 pub use self::one_time_code::OneTimeCode;
 pub use self::pkce::CodeChallenge;
 pub use self::random::{NoRandomness, unguessable};
 pub use self::refresh::RefreshToken;
+pub use self::schedule::{KeyState, Schedule};
 pub use self::sealed::{SealError, SealingKeys};
 pub use self::subject::Subject;
 use crate::client::ClientId;
 use crate::clock::Timestamp;
 use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};
+use crate::stored_key::KeyAlgorithm;
 use crate::user::{User, UserId};
 
 /// Longest access token that is looked at, in bytes. Ours has about 400.
@@ -40,7 +47,7 @@ const REPLICA_CLOCK_SKEW: i64 = 60;
 /// Issues and verifies access tokens.
 #[derive(Debug)]
 pub struct Tokens {
-    keyring: Keyring,
+    keyring: ArcSwap<Keyring>,
     issuer: String,
     audience: String,
     /// Seconds.
@@ -94,7 +101,7 @@ pub enum TokenError {
     #[error("its typ is {0}, expected \"at+jwt\"")]
     Type(String),
     /// No key of ours has the header's `kid`.
-    #[error("its kid is {0}, no key of ours (was token.secret changed?)")]
+    #[error("its kid is {0}, no key of ours (was token.secret changed, or the key retired?)")]
     UnknownKey(String),
     /// Another issuer.
     #[error("its iss is {0}, not token.issuer")]
@@ -198,7 +205,30 @@ impl Tokens {
     #[must_use]
     pub fn new(keyring: Keyring, issuer: String, audience: String, life: Duration) -> Self {
         let life = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
-        Self { keyring, issuer, audience, life }
+        Self { keyring: ArcSwap::from_pointee(keyring), issuer, audience, life }
+    }
+
+    /// The keys as they are now.
+    #[must_use]
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
+    }
+
+    /// Takes another ring into use, for the next token and for every one that comes.
+    pub fn use_keyring(&self, keyring: Keyring) {
+        self.keyring.store(Arc::new(keyring));
+    }
+
+    /// How long a token lives, in seconds.
+    #[must_use]
+    pub fn life(&self) -> i64 {
+        self.life
+    }
+
+    /// `token.issuer`.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// A token for `user`, from `now` on; of the session, when one was begun with it.
@@ -216,7 +246,7 @@ impl Tokens {
             sid: session_id,
             ..self.claims(Subject::User(user.id), now)
         };
-        self.sign(&claims)
+        self.sign(&claims, now)
     }
 
     /// A token for a client, from `now` on. `scope` is what it may do, separated by spaces.
@@ -234,7 +264,7 @@ impl Tokens {
             client_id: Some(client_id.to_string()),
             ..self.claims(Subject::Client(client_id.clone()), now)
         };
-        self.sign(&claims)
+        self.sign(&claims, now)
     }
 
     /// What every token of ours says.
@@ -253,8 +283,8 @@ impl Tokens {
         }
     }
 
-    fn sign(&self, claims: &Claims) -> Result<IssuedToken, SigningError> {
-        let jwt = self.keyring.signing_key().sign(claims)?;
+    fn sign(&self, claims: &Claims, now: Timestamp) -> Result<IssuedToken, SigningError> {
+        let jwt = self.keyring.load().signing_key(now).sign(claims)?;
         Ok(IssuedToken { jwt, expires_in: self.life })
     }
 
@@ -272,26 +302,23 @@ impl Tokens {
     /// As [`Tokens::verify`].
     pub fn verify_in_full(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
         let parts = JwsParts::split(token, MAX_ACCESS_TOKEN_BYTES)?;
-        let claims: Claims = match self.keyring.find_by_header(parts.header()) {
+        let keyring = self.keyring.load();
+        let claims: Claims = match keyring.find_by_header(parts.header(), now) {
             Some(key) => parts.verify(key)?,
             // Another library may have written the same header in another order.
-            None => self.verify_with_header(&parts.read_header()?)?,
+            None => verify_with_header(&keyring, &parts.read_header()?, now)?,
         };
         self.check(&claims, now)?;
         Ok(claims)
     }
 
-    fn verify_with_header(&self, jws: &UnverifiedJws<'_>) -> Result<Claims, TokenError> {
-        let header = jws.header();
-        if header.typ.as_deref() != Some(ACCESS_TOKEN_TYPE) {
-            return Err(TokenError::Type(shown(header.typ.as_deref())));
-        }
-        let key = header
-            .kid
-            .as_deref()
-            .and_then(|kid| self.keyring.find(kid))
-            .ok_or_else(|| TokenError::UnknownKey(shown(header.kid.as_deref())))?;
-        Ok(jws.verify(key)?)
+    /// Whether a token that was refused with [`TokenError::UnknownKey`] may be signed with a key that another replica knows
+    /// already: it looks like one of ours in everything but that. Nothing but another look at the ring may follow from it.
+    #[must_use]
+    pub fn may_be_by_a_new_key(&self, token: &str, now: Timestamp) -> bool {
+        let Ok(jws) = UnverifiedJws::parse(token, MAX_ACCESS_TOKEN_BYTES) else { return false };
+        jws.header().alg.parse::<KeyAlgorithm>().is_ok()
+            && jws.unverified_claims().is_ok_and(|claims| self.check(&claims, now).is_ok())
     }
 
     fn check(&self, claims: &Claims, now: Timestamp) -> Result<(), TokenError> {
@@ -319,4 +346,21 @@ impl Tokens {
 
 fn shown(text: Option<&str>) -> String {
     text.map_or_else(|| "missing".to_owned(), |text| Quoted(text).to_string())
+}
+
+fn verify_with_header(
+    keyring: &Keyring,
+    jws: &UnverifiedJws<'_>,
+    now: Timestamp,
+) -> Result<Claims, TokenError> {
+    let header = jws.header();
+    if header.typ.as_deref() != Some(ACCESS_TOKEN_TYPE) {
+        return Err(TokenError::Type(shown(header.typ.as_deref())));
+    }
+    let key = header
+        .kid
+        .as_deref()
+        .and_then(|kid| keyring.find(kid, now))
+        .ok_or_else(|| TokenError::UnknownKey(shown(header.kid.as_deref())))?;
+    Ok(jws.verify(key)?)
 }

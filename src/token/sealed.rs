@@ -66,6 +66,22 @@ impl SealingKeys {
     }
 }
 
+impl SealingKeys {
+    /// Whether it was sealed under the current key, and needs none of the earlier ones.
+    #[must_use]
+    pub fn is_current(&self, sealed: &str) -> bool {
+        let opens = |bytes: Vec<u8>| {
+            let (nonce, text) = bytes.split_first_chunk::<NONCE_LEN>()?;
+            self.keys
+                .first()?
+                .open_in_place(Nonce::from(nonce), Aad::empty(), &mut text.to_vec())
+                .ok()
+                .map(drop)
+        };
+        BASE64_URL_SAFE_NO_PAD.decode(sealed).ok().and_then(opens).is_some()
+    }
+}
+
 impl fmt::Debug for SealingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealingKeys(..)")
@@ -105,6 +121,9 @@ mod tests {
     fn a_previous_secret_still_unseals() {
         let sealed = keys(&["old"], "one").seal(&1).expect("sealed");
         assert_eq!(keys(&["new", "old"], "one").unseal(&sealed), Some(1));
+        assert!(
+            keys(&["old"], "one").is_current(&sealed) && !keys(&["new", "old"], "one").is_current(&sealed)
+        );
         let by_new = keys(&["new", "old"], "one").seal(&1).expect("sealed");
         assert_eq!(keys(&["old"], "one").unseal::<i32>(&by_new), None);
     }
