@@ -304,6 +304,7 @@ pub(crate) fn db_options(database: &DatabaseSettings) -> DbOptions {
     let by_backend = if database.url.file().is_some() { 4 } else { 8 };
     DbOptions {
         url: database.url.clone(),
+        prepared_statements: database.prepared_statements,
         pool_size: database.pool_size.unwrap_or(by_backend),
         timeout: database.timeout,
     }

@@ -39,7 +39,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind there is.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::FirstSignIn,
         Self::SignInSucceeded,
         Self::SignInRefused,

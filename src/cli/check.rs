@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{CommandError, settings};
 use crate::app;
 use crate::clock::{SharedClock, SystemClock};
-use crate::db;
+use crate::db::{self, PreparedStatements};
 use crate::metrics::Metrics;
 use crate::provider::Providers;
 use crate::settings::{Environment, Settings, check_provider_url};
@@ -108,7 +108,24 @@ fn check_database(findings: &mut Findings, settings: &Settings) -> Result<(), Co
             )?;
         }
     }
-    Ok(())
+    check_sessions(settings)
+}
+
+/// Says whether a pooler is in between: whoever looks for a slow or a failing query wants to know.
+fn check_sessions(settings: &Settings) -> Result<(), CommandError> {
+    let what = "database.prepared_statements";
+    // Why it cannot be asked has been told.
+    if !db::sessions_are_shared(&settings.database.url).unwrap_or_default() {
+        return Ok(());
+    }
+    let pooler = "a pooler gives each transaction another session";
+    if settings.database.prepared_statements == PreparedStatements::Always {
+        let text = format!(
+            "{pooler}: unless it knows prepared statements (PgBouncer from 1.21 on with max_prepared_statements), remove the setting"
+        );
+        return Ok(Findings::warn(what, &text)?);
+    }
+    Ok(Findings::good(what, &format!("{pooler}, so none is prepared"))?)
 }
 
 async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {

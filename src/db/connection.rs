@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::{Connection, PgConnection, SqliteConnection};
 use secrecy::ExposeSecret;
 
-use super::{DatabaseUrl, DbError};
+use super::{DatabaseUrl, DbError, PreparedStatements};
 
 /// A connection to either database. Every query is written once, against this.
 #[derive(diesel::MultiConnection)]
@@ -77,20 +77,51 @@ const LONGEST_LOCK: Duration = Duration::from_secs(5);
 /// How long a pooled connection is trusted without asking it, so that a busy pool does not pay a round for each use.
 const TRUSTED_WITHOUT_CHECK: Duration = Duration::from_secs(1);
 
-/// Opens a connection by the address's scheme and keeps the driver's reason when it cannot; the derived `establish`
-/// tries each backend in turn and throws the reasons away.
+/// Opens connections that last.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    url: DatabaseUrl,
+    /// Whether they prepare their statements.
+    prepares: bool,
+}
+
+impl Connector {
+    /// Connects once, so that a wrong address is told with the driver's reason.
+    ///
+    /// # Errors
+    /// As [`connect`].
+    pub(super) fn new(url: DatabaseUrl, prepared: PreparedStatements) -> Result<Self, DbError> {
+        Ok(Self { prepares: prepared.decide(&url)?, url })
+    }
+
+    /// # Errors
+    /// As [`connect`].
+    pub(super) fn connect(&self) -> Result<DbConn, DbError> {
+        open(&self.url, self.prepares)
+    }
+}
+
+/// Opens a connection for a short while: on PostgreSQL it prepares nothing, and so does not care for a pooler.
 ///
 /// # Errors
 /// [`DbError::Unavailable`] with the driver's reason, without the address.
 pub fn connect(url: &DatabaseUrl) -> Result<DbConn, DbError> {
+    open(url, false)
+}
+
+/// Goes by the address's scheme and keeps the driver's reason when it cannot; the derived `establish` tries each backend in
+/// turn and throws the reasons away.
+fn open(url: &DatabaseUrl, prepares: bool) -> Result<DbConn, DbError> {
     let unavailable =
         |error: &dyn std::fmt::Display| DbError::Unavailable(url.without_address(&error.to_string()));
     match url {
         DatabaseUrl::Postgres(address) => {
             let mut conn =
                 PgConnection::establish(address.expose_secret()).map_err(|error| unavailable(&error))?;
-            // Notices such as "relation already exists, skipping" would go to stderr, past our log.
-            conn.batch_execute("SET client_min_messages TO WARNING").map_err(|error| unavailable(&error))?;
+            // Nothing else is set: a pooler may give the next transaction another session (`statements.rs`).
+            if !prepares {
+                conn.set_prepared_statement_cache_size(CacheSize::Disabled);
+            }
             Ok(DbConn::Postgres(conn))
         }
         DatabaseUrl::Sqlite(path) => {
@@ -123,7 +154,7 @@ fn apply_patiently(conn: &mut SqliteConnection, setting: &str) -> diesel::QueryR
 /// Opens and judges connections for the pool.
 #[derive(Debug)]
 pub(super) struct ConnectionManager {
-    pub(super) url: DatabaseUrl,
+    pub(super) connector: Connector,
 }
 
 /// A connection in the pool.
@@ -137,7 +168,7 @@ impl r2d2::ManageConnection for ConnectionManager {
     type Error = DbError;
 
     fn connect(&self) -> Result<PooledConn, DbError> {
-        Ok(PooledConn { conn: connect(&self.url)?, checked_at: Instant::now() })
+        Ok(PooledConn { conn: self.connector.connect()?, checked_at: Instant::now() })
     }
 
     fn is_valid(&self, pooled: &mut PooledConn) -> Result<(), DbError> {

@@ -10,8 +10,9 @@ use std::hash::Hash;
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
+use super::connection::Connector;
 use super::rounds::{LastingConnection, Queue};
-use super::{DatabaseUrl, DbConn, DbError, stopped};
+use super::{DbConn, DbError, stopped};
 
 /// Reads the rows of these keys, of which no two are the same and which are in order.
 pub(super) type FindAll<K, R> = fn(&mut DbConn, &[K]) -> Result<HashMap<K, R>, DbError>;
@@ -35,11 +36,11 @@ where
 {
     pub(super) fn start(
         name: &str,
-        url: &DatabaseUrl,
+        connector: &Connector,
         round_sizes: &Histogram,
         find_all: FindAll<K, R>,
     ) -> Result<Self, DbError> {
-        let queue = Queue::start(name, url, round_sizes, move |conn, waiting| {
+        let queue = Queue::start(name, connector, round_sizes, move |conn, waiting| {
             answer_all(waiting, |keys| find_patiently(conn, keys, find_all));
         })?;
         Ok(Self { queue })

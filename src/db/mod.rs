@@ -14,6 +14,7 @@ mod schema;
 pub mod sessions;
 pub mod signing_keys;
 pub mod spent_codes;
+mod statements;
 mod url;
 pub mod user_search;
 pub mod users;
@@ -30,10 +31,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::connection::ConnectionManager;
-pub use self::connection::DbConn;
-pub use self::connection::connect;
+use self::connection::{ConnectionManager, Connector};
+pub use self::connection::{DbConn, connect};
 use self::loader::Loader;
+pub use self::statements::{PreparedStatements, sessions_are_shared};
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use self::writer::Writer;
 use crate::client::{Client, ClientId};
@@ -41,6 +42,9 @@ use crate::metrics::{PoolGauge, RoundMetrics, Wait};
 use crate::user::{Identity, IdentityKey, User, UserId};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// What a prepared statement that is gone, or is another one, tells of.
+const LOST_STATEMENT: &str = "; a pooler is in between that gives each transaction another session, such as PgBouncer with pool_mode = transaction: set database.prepared_statements = \"never\"";
 
 /// Why the database did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,7 +67,12 @@ impl From<DieselError> for DbError {
     fn from(error: DieselError) -> Self {
         match error {
             DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
-            other => Self::Unavailable(other.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
+            other => {
+                let reason = other.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+                // Diesel's name for what it prepares; the words around it are in the server's language.
+                let lost = if reason.contains("__diesel_stmt_") { LOST_STATEMENT } else { "" };
+                Self::Unavailable(reason + lost)
+            }
         }
     }
 }
@@ -73,6 +82,8 @@ impl From<DieselError> for DbError {
 pub struct DbOptions {
     /// Where it is.
     pub url: DatabaseUrl,
+    /// Whether statements are prepared.
+    pub prepared_statements: PreparedStatements,
     /// Connections in the pool.
     pub pool_size: u32,
     /// How long a caller waits before it is told [`DbError::Unavailable`].
@@ -101,20 +112,23 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] with the driver's reason.
     pub fn connect(options: DbOptions, metrics: &RoundMetrics) -> Result<Self, DbError> {
-        drop(connect(&options.url)?);
+        let connector = Connector::new(options.url.clone(), options.prepared_statements)?;
         let pool = r2d2::Pool::builder()
             .max_size(options.pool_size)
             .min_idle(Some(1))
             .connection_timeout(options.timeout)
             .error_handler(Box::new(LogPoolErrors))
-            .build_unchecked(ConnectionManager { url: options.url.clone() });
-        let url = &options.url;
-        let users = Loader::start("user-loader", url, &metrics.users, users::find_all)?;
-        let identities =
-            Loader::start("identity-loader", url, &metrics.identities, identities::find_all_with_users)?;
-        let clients = Loader::start("client-loader", url, &metrics.clients, clients::find_all)?;
-        let writer = match url {
-            DatabaseUrl::Sqlite(_) => Some(Arc::new(Writer::start(url, metrics)?)),
+            .build_unchecked(ConnectionManager { connector: connector.clone() });
+        let users = Loader::start("user-loader", &connector, &metrics.users, users::find_all)?;
+        let identities = Loader::start(
+            "identity-loader",
+            &connector,
+            &metrics.identities,
+            identities::find_all_with_users,
+        )?;
+        let clients = Loader::start("client-loader", &connector, &metrics.clients, clients::find_all)?;
+        let writer = match &options.url {
+            DatabaseUrl::Sqlite(_) => Some(Arc::new(Writer::start(&connector, metrics)?)),
             DatabaseUrl::Postgres(_) => None,
         };
         let permits = Arc::new(Semaphore::new(options.pool_size as usize));
@@ -226,17 +240,10 @@ impl std::fmt::Debug for Db {
 pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
     const ATTEMPTS: u32 = 5;
     let mut conn = connect(url)?;
-    // PostgreSQL lets two sessions read "pending" at once, so there one waits for the other; the lock ends with the
-    // session. SQLite has one writer, and the loser of that race is told at once.
-    if let DbConn::Postgres(postgres) = &mut conn {
-        postgres.batch_execute("SELECT pg_advisory_lock(7766290117)")?;
-        // SQLite has a collation of this name, so that a migration can name it on both.
-        postgres.batch_execute("CREATE COLLATION IF NOT EXISTS \"binary\" FROM \"C\"")?;
-    }
     let mut done = Vec::new();
     let mut attempt = 1;
     loop {
-        match run_next(&mut conn) {
+        match alone(&mut conn, run_next) {
             Ok(Some(name)) => done.push(name),
             Ok(None) => return Ok(done),
             Err(_) if attempt < ATTEMPTS => {
@@ -246,6 +253,24 @@ pub fn migrate(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// PostgreSQL lets two sessions read "pending" at once, so there one waits for the other. The lock is the transaction's: one of the
+/// session would be left to others where a pooler gives the next transaction another session. SQLite has one writer, and
+/// the loser of that race is told at once.
+fn alone<T>(
+    conn: &mut DbConn,
+    migrate: impl FnOnce(&mut DbConn) -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    if let DbConn::Sqlite(_) = conn {
+        return migrate(conn);
+    }
+    transaction(conn, |conn| {
+        conn.batch_execute("SELECT pg_advisory_xact_lock(7766290117)")?;
+        // SQLite has a collation of this name, so that a migration can name it on both.
+        conn.batch_execute("CREATE COLLATION IF NOT EXISTS \"binary\" FROM \"C\"")?;
+        migrate(conn)
+    })
 }
 
 /// Runs the first pending migration and answers its name. One at a time, so that a lost race does not hide the ones

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::mpsc;
 
-use super::connection::connect;
-use super::{DatabaseUrl, DbConn, DbError, stopped};
+use super::connection::Connector;
+use super::{DbConn, DbError, stopped};
 
 /// Those who may wait; more are answered 503, which is better than memory that grows.
 const QUEUE: usize = 4096;
@@ -29,13 +29,13 @@ impl<T: Send + 'static> Queue<T> {
     /// Starts the thread, which calls `round` with its connection and those who wait.
     pub(super) fn start(
         name: &str,
-        url: &DatabaseUrl,
+        connector: &Connector,
         sizes: &Histogram,
         round: impl Fn(&mut LastingConnection, Vec<T>) + Send + 'static,
     ) -> Result<Self, DbError> {
         let (entrance, mut waiting) = mpsc::channel(QUEUE);
         let sizes = sizes.clone();
-        let mut conn = LastingConnection { url: url.clone(), conn: None, failed: None };
+        let mut conn = LastingConnection { connector: connector.clone(), conn: None, failed: None };
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
@@ -71,7 +71,7 @@ fn next_round<T>(waiting: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
 
 /// A thread's own connection: made when it is first needed, replaced when it failed.
 pub(super) struct LastingConnection {
-    url: DatabaseUrl,
+    connector: Connector,
     conn: Option<DbConn>,
     failed: Option<(Instant, DbError)>,
 }
@@ -107,7 +107,7 @@ impl LastingConnection {
         {
             return Err(error.clone());
         }
-        let connected = connect(&self.url);
+        let connected = self.connector.connect();
         self.failed = connected.as_ref().err().map(|error| (Instant::now(), error.clone()));
         connected
     }

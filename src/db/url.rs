@@ -112,6 +112,10 @@ impl DatabaseUrl {
         };
         for part in address_parts(&url) {
             clean = clean.replace(&format!("\"{part}\""), "\"…\"");
+            // PgBouncer: "no such database: name".
+            if let Some(start) = clean.strip_suffix(&format!(": {part}")) {
+                clean = format!("{start}: …");
+            }
         }
         match url.password().map(decoded) {
             Some(password) if password.len() > 3 => clean.replace(&password, "…"),

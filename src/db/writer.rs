@@ -10,9 +10,9 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
-use super::connection::on_either;
+use super::connection::{Connector, on_either};
 use super::rounds::{LastingConnection, Queue};
-use super::{DatabaseUrl, DbConn, DbError, stopped, transaction};
+use super::{DbConn, DbError, stopped, transaction};
 use crate::metrics::{RoundMetrics, Wait};
 
 /// A change: given a connection inside a transaction, or why there is none, it does its part and leaves behind how to
@@ -27,8 +27,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(url: &DatabaseUrl, metrics: &RoundMetrics) -> Result<Self, DbError> {
-        let queue = Queue::start("writer", url, &metrics.writes, write_together)?;
+    pub(super) fn start(connector: &Connector, metrics: &RoundMetrics) -> Result<Self, DbError> {
+        let queue = Queue::start("writer", connector, &metrics.writes, write_together)?;
         Ok(Self { queue, waits: metrics.writer_waits.clone() })
     }
 

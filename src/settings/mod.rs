@@ -26,7 +26,7 @@ pub use self::password::PasswordSettings;
 pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
 pub use self::public_url::PublicUrl;
 pub use self::sign_in::SignInSettings;
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, PreparedStatements};
 
 /// All settings, checked.
 #[derive(Debug, Clone, Deserialize)]
@@ -124,6 +124,9 @@ pub struct DatabaseSettings {
     /// Connections; by backend when absent.
     #[serde(default, deserialize_with = "values::count")]
     pub pool_size: Option<u32>,
+    /// Whether statements are prepared once and used again.
+    #[serde(deserialize_with = "values::prepared_statements")]
+    pub prepared_statements: PreparedStatements,
     /// How long a request waits for it.
     #[serde(deserialize_with = "values::duration")]
     pub timeout: Duration,

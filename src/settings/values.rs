@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, PreparedStatements};
 
 /// The longest duration that is taken. A longer one means "for ever", and added to a moment it would overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
@@ -78,6 +78,18 @@ pub(super) fn one_of<'de, D: Deserializer<'de>, T: Copy>(
 /// `sqlite://…` or `postgres://…`.
 pub(super) fn database_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DatabaseUrl, D::Error> {
     DatabaseUrl::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// `detect`, `always` or `never`.
+pub(super) fn prepared_statements<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PreparedStatements, D::Error> {
+    let forms = [
+        ("detect", PreparedStatements::Detect),
+        ("always", PreparedStatements::Always),
+        ("never", PreparedStatements::Never),
+    ];
+    one_of(deserializer, &forms)
 }
 
 /// A secret; an empty one is none.

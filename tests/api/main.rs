@@ -10,6 +10,8 @@ mod daemon;
 #[path = "../support/databases.rs"]
 #[macro_use]
 mod databases;
+#[path = "../support/pgbouncer.rs"]
+mod pgbouncer;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod support;
@@ -45,6 +47,7 @@ mod mock_sign_in;
 mod native;
 mod pages;
 mod password;
+mod pooler;
 mod profile;
 mod provider_outage;
 mod rate_limit;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use futures_util::future::join_all;
-use tokenbooth::db::{self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions};
+use tokenbooth::db::{
+    self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions, PreparedStatements,
+};
 use tokenbooth::metrics::RoundMetrics;
 
 use crate::databases::TestDatabase;
@@ -157,7 +159,12 @@ fn a_file_that_cannot_be_opened_is_told_as_such() {
     let url = DatabaseUrl::parse(&url).expect("a good URL");
     let Err(DbError::Unavailable(reason)) = db::connect(&url) else { panic!("connected") };
     assert!(reason.contains("unable to open"), "{reason}");
-    let options = DbOptions { url, pool_size: 1, timeout: Duration::from_secs(1) };
+    let options = DbOptions {
+        url,
+        prepared_statements: PreparedStatements::Detect,
+        pool_size: 1,
+        timeout: Duration::from_secs(1),
+    };
     assert!(Db::connect(options, &RoundMetrics::default()).is_err());
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions};
+use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions, PreparedStatements};
 use tokenbooth::metrics::RoundMetrics;
 use tokenbooth::user::{IdentityKey, UserId};
 
@@ -140,7 +140,7 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     let url = DatabaseUrl::parse(&cluster.url()).expect("a good URL");
     db::migrate(&url).expect("migrations run");
     let timeout = Duration::from_secs(2);
-    let options = DbOptions { url, pool_size: 1, timeout };
+    let options = DbOptions { url, prepared_statements: PreparedStatements::Detect, pool_size: 1, timeout };
     let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let nobody = UserId::generate();
     // The loader has a connection.

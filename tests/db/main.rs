@@ -2,15 +2,20 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+#[path = "../support/daemon.rs"]
+mod daemon;
 #[path = "../support/databases.rs"]
 #[macro_use]
 mod databases;
+#[path = "../support/pgbouncer.rs"]
+mod pgbouncer;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
 mod connections;
 mod loader;
 mod migrations;
+mod pooler;
 mod retention;
 mod search;
 mod tables;
@@ -24,7 +29,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{Db, DbOptions};
+use tokenbooth::db::{Db, DbOptions, PreparedStatements};
 use tokenbooth::metrics::RoundMetrics;
 use tokenbooth::user::{Identity, User, UserId};
 use uuid::Uuid;
@@ -37,7 +42,12 @@ fn open(database: &TestDatabase) -> Db {
 }
 
 fn open_with(database: &TestDatabase, timeout: Duration, metrics: &RoundMetrics) -> Db {
-    let options = DbOptions { url: database.parsed_url(), pool_size: 4, timeout };
+    let options = DbOptions {
+        url: database.parsed_url(),
+        prepared_statements: PreparedStatements::Detect,
+        pool_size: 4,
+        timeout,
+    };
     Db::connect(options, metrics).expect("the database is there")
 }
 

@@ -6,6 +6,7 @@ use diesel::{QueryableByName, RunQueryDsl, sql_types::BigInt};
 use tempfile::TempDir;
 use tokenbooth::db::{self, DatabaseUrl};
 
+use super::pgbouncer::PgBouncer;
 use super::postgres;
 
 /// A migrated, empty database that vanishes with this value.
@@ -18,6 +19,11 @@ pub struct TestDatabase {
 enum Keep {
     File(#[expect(dead_code, reason = "held for its Drop")] TempDir),
     Server(#[expect(dead_code, reason = "held for its Drop")] postgres::Database),
+    // In this order: nobody may be connected to a database that is dropped.
+    Pooled(
+        #[expect(dead_code, reason = "held for its Drop")] PgBouncer,
+        #[expect(dead_code, reason = "held for its Drop")] postgres::Database,
+    ),
 }
 
 #[derive(QueryableByName)]
@@ -37,6 +43,19 @@ impl TestDatabase {
 
     /// A PostgreSQL database; `None` (after a loud notice) where there is no server.
     pub fn postgres() -> Option<Self> {
+        let database = Self::on_server()?;
+        Some(Self { url: database.url.clone(), _keep: Keep::Server(database) })
+    }
+
+    /// A PostgreSQL database behind a PgBouncer that has so many sessions to give, each for one transaction; `None` (after a
+    /// loud notice) where one of the two is missing.
+    pub fn behind_pgbouncer(sessions: u32) -> Option<Self> {
+        let database = Self::on_server()?;
+        let pgbouncer = PgBouncer::start(&database.url, sessions)?;
+        Some(Self { url: pgbouncer.url(&database.url), _keep: Keep::Pooled(pgbouncer, database) })
+    }
+
+    fn on_server() -> Option<postgres::Database> {
         static TEMPLATE: OnceLock<postgres::Database> = OnceLock::new();
         let server = postgres::server()?;
         let template = TEMPLATE.get_or_init(|| {
@@ -45,8 +64,7 @@ impl TestDatabase {
                 .expect("migrations run on PostgreSQL");
             template
         });
-        let database = server.create_database(Some(&template.name));
-        Some(Self { url: database.url.clone(), _keep: Keep::Server(database) })
+        Some(server.create_database(Some(&template.name)))
     }
 
     pub fn parsed_url(&self) -> DatabaseUrl {
