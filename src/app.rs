@@ -56,6 +56,11 @@ pub enum StartError {
     /// Migrations are pending and `database.migrate_on_start` is off.
     #[error("database.migrate_on_start is off and {0} migrations have not run. Run `tokenbooth migrate`")]
     Unmigrated(usize),
+    /// A copy into this database was cut short: whoever signed in now would seem new.
+    #[error(
+        "database.url: a copy into this database was not finished. Run `tokenbooth db copy` again, and it goes on"
+    )]
+    HalfCopied,
     /// The HTTP client towards providers.
     #[error(
         "the HTTPS client for the providers cannot be made: {0}. Install the system's CA certificates (package ca-certificates)"
@@ -287,6 +292,9 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 fn migrate_or_refuse(database: &DatabaseSettings) -> Result<(), StartError> {
+    if db::copy::is_marked(&mut db::connect(&database.url)?)? {
+        return Err(StartError::HalfCopied);
+    }
     if database.migrate_on_start {
         for name in db::migrate(&database.url)? {
             log::info!("migration {name} done");

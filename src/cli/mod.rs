@@ -9,6 +9,7 @@ mod explain_token;
 mod keys;
 mod login;
 mod sessions;
+mod store;
 mod user;
 
 use std::io::{self, Write};
@@ -65,6 +66,9 @@ enum Command {
     /// Look at what happened to accounts
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Move to another database
+    #[command(subcommand, name = "db")]
+    Store(store::StoreCommand),
 }
 
 /// Why a command failed. One line each.
@@ -120,6 +124,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Sessions(command) => sessions::run(&settings()?, &command),
         Command::Client(command) => client::run(&settings()?, command),
         Command::Events(command) => events::run(&settings()?, &command),
+        Command::Store(command) => store::run(&command),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod clients;
 mod connection;
+pub mod copy;
 pub mod events;
 pub mod identities;
 mod loader;

@@ -90,6 +90,21 @@ impl DatabaseUrl {
         }
     }
 
+    /// Whether both lead to one database, as far as addresses tell.
+    #[must_use]
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Sqlite(one), Self::Sqlite(other)) => {
+                one == other
+                    || one
+                        .canonicalize()
+                        .is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+            }
+            (Self::Postgres(one), Self::Postgres(other)) => one.expose_secret() == other.expose_secret(),
+            _ => false,
+        }
+    }
+
     /// `SQLite` or `PostgreSQL`, for people.
     #[must_use]
     pub fn backend(&self) -> &'static str {

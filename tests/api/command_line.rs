@@ -1,6 +1,7 @@
 //! The commands: what they print, their exit codes, and that a running service sees what they change.
 
 mod check;
+mod copy;
 mod events;
 mod explain_token;
 mod sessions;
@@ -79,6 +80,7 @@ fn help_and_version_are_told_without_settings() {
         "sessions",
         "client",
         "events",
+        "db",
     ] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {help}");
     }

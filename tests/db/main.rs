@@ -13,6 +13,7 @@ mod pgbouncer;
 mod postgres;
 
 mod connections;
+mod copy;
 mod loader;
 mod migrations;
 mod pooler;
