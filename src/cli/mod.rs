@@ -16,12 +16,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use log::LevelFilter;
 
 use crate::app::{App, StartError};
 use crate::db::{self, DbError};
 use crate::keys::KeysError;
 use crate::mock::MockError;
-use crate::settings::{Settings, SettingsError, Sources};
+use crate::settings::{LogFormat, LogSettings, Settings, SettingsError, Sources};
 use crate::{openapi, telemetry};
 
 /// A token booth for APIs: hand in a Google or GitHub token, get the application's own.
@@ -112,7 +113,7 @@ pub fn run() -> ExitCode {
 
 async fn execute(command: Command) -> Result<(), CommandError> {
     match command {
-        Command::Serve => serve(settings()?).await,
+        Command::Serve => serve_or_log_why_not().await,
         Command::Demo => demo::run().await,
         Command::Migrate => migrate(&settings()?),
         Command::Check => check::run().await,
@@ -132,7 +133,22 @@ fn settings() -> Result<Settings, SettingsError> {
     Sources::from_process().load()
 }
 
-async fn serve(settings: Settings) -> Result<(), CommandError> {
+/// Whoever reads the log of a service by program reads there why it did not start, too.
+async fn serve_or_log_why_not() -> Result<(), CommandError> {
+    let sources = Sources::from_process();
+    match serve(&sources).await {
+        Err(error) if sources.log_format() == LogFormat::Json => {
+            // When the settings were not even read, the log has not begun.
+            telemetry::start(LogSettings { format: LogFormat::Json, level: LevelFilter::Info });
+            log::error!("{error}");
+            Err(CommandError::Told)
+        }
+        result => result,
+    }
+}
+
+async fn serve(sources: &Sources) -> Result<(), CommandError> {
+    let settings = sources.load()?;
     telemetry::start(settings.log);
     let nobody_can_sign_in = settings.providers.is_empty();
     let app = App::build(settings)?;

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use config::{Config, File, FileFormat};
 
-use super::Settings;
 use super::explain::{SettingsError, explain, variable_name};
+use super::{LogFormat, Settings};
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
 const DEVELOPMENT: &str = include_str!("../../config/development.toml");
@@ -98,11 +98,7 @@ impl Sources {
     /// # Errors
     /// The first thing that is wrong.
     pub fn load(&self) -> Result<Settings, SettingsError> {
-        let environment = match self.variable("TOKENBOOTH_ENV")?.as_deref() {
-            None | Some("development") => Environment::Development,
-            Some("production") => Environment::Production,
-            Some(other) => Environment::Other(other.to_owned()),
-        };
+        let environment = self.environment_named()?;
         let layers = self.layers(&environment)?;
         let mut settings: Settings = serde_path_to_error::deserialize(layers).map_err(|error| {
             let path = error.path().to_string();
@@ -111,6 +107,30 @@ impl Sources {
         settings.environment = environment;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// `log.format`, also when something else is wrong: the complaint about it is written as the rest of the log would be.
+    #[must_use]
+    pub fn log_format(&self) -> LogFormat {
+        let environment = self.environment_named().unwrap_or_default();
+        let layers = self.layers(&environment).or_else(|_| {
+            // A file that cannot be read, or a variable: what is left says it.
+            let mut alone = Self { variables: self.variables.clone(), folder: None };
+            alone.variables.retain(|name, _| *name == variable_name("log.format"));
+            alone.layers(&environment)
+        });
+        match layers.map(|layers| layers.get_string("log.format")) {
+            Ok(Ok(format)) if format == "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        }
+    }
+
+    fn environment_named(&self) -> Result<Environment, SettingsError> {
+        Ok(match self.variable("TOKENBOOTH_ENV")?.as_deref() {
+            None | Some("development") => Environment::Development,
+            Some("production") => Environment::Production,
+            Some(other) => Environment::Other(other.to_owned()),
+        })
     }
 
     fn layers(&self, environment: &Environment) -> Result<Config, SettingsError> {

@@ -1,6 +1,11 @@
 //! The log, over a whole tour: one access line per request, reasons for refusals, and never a token, a secret, an e-mail
 //! address or the database's password.
 
+mod json;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokenbooth::mock::{Endpoint, Fault, GithubUser, MockProviders, Person, github};
@@ -289,7 +294,7 @@ fn assert_text_lines(tour: &Tour, lines: &[String]) {
     for line in lines {
         let time = line.split(' ').next().unwrap_or_default();
         assert!(
-            time.len() == 20 && time.ends_with('Z') && time.starts_with("20"),
+            time.len() == 24 && time.ends_with('Z') && time.starts_with("20"),
             "not a line of the log: {line}"
         );
     }
@@ -331,12 +336,21 @@ async fn the_json_log_has_an_object_a_line_and_gives_nothing_away() {
         Tour::begin(&db.url, |command| command.set("log.format", "json").env("RUST_LOG", "trace")).await;
     tour.everything().await;
     let lines = tour.end();
+    let documented = documented_members();
+    let mut seen = BTreeSet::new();
     for line in &lines {
-        let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        for member in ["time", "level", "target", "message"] {
-            assert!(json[member].is_string(), "no {member} in {line}");
+        let json = json_line(line);
+        for (name, value) in json.as_object().expect("an object") {
+            let kind = if value.is_number() { "number" } else { "string" };
+            assert!(kind == "number" || value.is_string(), "{line}");
+            assert_eq!(documented.get(name).map(String::as_str), Some(kind), "{name} of {line}");
+            seen.insert(name.clone());
         }
     }
+    let of_panics = ["backtrace", "location", "thread"].map(str::to_owned);
+    let expected: BTreeSet<String> =
+        documented.into_keys().filter(|name| !of_panics.contains(name)).collect();
+    assert_eq!(seen, expected);
     for (sent, line) in
         tour.access_lines(&lines, |line, id| line.contains(&format!("\"request_id\":\"{id}\"")))
     {
@@ -351,6 +365,25 @@ async fn the_json_log_has_an_object_a_line_and_gives_nothing_away() {
         let level = if sent.answer.status >= 500 { "warn" } else { "info" };
         assert_eq!(json["level"], level, "{line}");
     }
+}
+
+/// The members that docs/LOGS.md lists, with their types.
+fn documented_members() -> BTreeMap<String, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/LOGS.md");
+    let text = std::fs::read_to_string(path).expect("a file of ours");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.map(|line| line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()));
+    cells.map(|mut cells| (cells.nth(1).expect("a name"), cells.next().expect("a type"))).collect()
+}
+
+/// A line of the log with the four members that each has.
+#[track_caller]
+fn json_line(line: &str) -> Value {
+    let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    for member in ["time", "level", "target", "message"] {
+        assert!(json[member].is_string(), "no {member} in {line}");
+    }
+    json
 }
 
 #[actix_web::test]

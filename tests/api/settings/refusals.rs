@@ -168,7 +168,7 @@ fn a_short_secret_does_not_start() {
 
 #[test]
 fn production_does_not_start_without_a_secret_and_makes_none() {
-    let command = serve().env("TOKENBOOTH_ENV", "production");
+    let command = serve().env("TOKENBOOTH_ENV", "production").set("log.format", "text");
     let folder = command.folder().to_owned();
     let kept = tempfile::tempdir_in(folder.parent().expect("a folder")).expect("a folder");
     let database = format!("sqlite://{}", kept.path().join("t.db").display());
