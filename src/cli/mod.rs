@@ -6,6 +6,7 @@ mod database;
 mod demo;
 mod events;
 mod explain_token;
+mod health;
 mod keys;
 mod login;
 mod sessions;
@@ -43,6 +44,8 @@ enum Command {
     Migrate,
     /// Say what is wrong with settings, database, clock and providers, and how to mend it
     Check,
+    /// Ask the service on this machine whether it is ready, as `GET /readyz` says it; for containers without a shell
+    Health,
     /// Decode a token, and say what tokenbooth makes of it and why
     ExplainToken {
         /// The token; "-" or nothing reads it from standard input, where no process list shows it
@@ -117,6 +120,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Demo => demo::run().await,
         Command::Migrate => migrate(&settings()?),
         Command::Check => check::run().await,
+        Command::Health => health::run(&settings()?),
         Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
         Command::Login(options) => login::run(&options).await,
         Command::Openapi => Ok(io::stdout().write_all(openapi::document().as_bytes())?),

@@ -4,6 +4,7 @@ mod check;
 mod copy;
 mod events;
 mod explain_token;
+mod health;
 mod sessions;
 mod user;
 
