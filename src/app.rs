@@ -29,6 +29,7 @@ use crate::password::Passwords;
 use crate::provider::{ProviderClient, Providers};
 use crate::rate_limit::RateLimits;
 use crate::secrets::Secrets;
+use crate::service_manager;
 use crate::settings::{DatabaseSettings, PublicUrl, Settings, SettingsError};
 use crate::state::AppState;
 use crate::token::{SealError, Tokens};
@@ -214,9 +215,11 @@ impl App {
         // which is to die.
         let stop_signal = stop_signal()?;
         let (server, stopper) = self.start()?;
+        service_manager::ready();
         let signal = tokio::spawn(async move {
             stop_signal.await;
             log::info!("stopping: waiting for the requests in flight");
+            service_manager::stopping();
             stopper.stop().await;
         });
         let result = server.await;

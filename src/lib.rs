@@ -56,6 +56,7 @@ pub mod provider;
 pub mod rate_limit;
 mod secret_file;
 mod secrets;
+mod service_manager;
 pub mod session;
 pub mod settings;
 mod state;

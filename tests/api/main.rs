@@ -54,6 +54,7 @@ mod rate_limit;
 mod redirect_flow;
 mod redirect_provider;
 mod replicas;
+mod service_manager;
 mod sessions;
 mod settings;
 mod shutdown;
