@@ -1,28 +1,25 @@
-//! Several replicas behind nginx, as docs/REPLICAS.md has it.
+//! Two replicas behind nginx, PgBouncer and PostgreSQL, with the files of docs/REPLICAS.md: while keys rotate and replicas are
+//! killed and started again, no valid request is refused and no invalid one is accepted.
 
+mod clients;
+mod fleet;
+mod operator;
+mod tokens;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use self::clients::{Client, Forger, Keeper, Newcomer, Reader, Record, Role, Trier};
+use self::fleet::{Fleet, site};
+use self::operator::Operator;
+use self::tokens::Tokens;
 use crate::databases::TestDatabase;
 use crate::support::TestApp;
 use crate::support::app::{Answer, client};
 use crate::support::nginx::Nginx;
 
-/// `examples/replicas/nginx.conf` for replicas on these addresses, without TLS.
-fn site(port: u16, replicas: [&str; 2]) -> String {
-    let example = include_str!("../../examples/replicas/nginx.conf");
-    let example = example
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("ssl_"))
-        .fold(String::new(), |all, line| all + line + "\n");
-    let mut site = example;
-    for (theirs, ours) in [
-        ("listen 443 ssl http2;", format!("listen 127.0.0.1:{port};")),
-        ("server 10.0.0.11:8080 ", format!("server {} ", replicas[0])),
-        ("server 10.0.0.12:8080 ", format!("server {} ", replicas[1])),
-    ] {
-        assert!(site.contains(theirs), "the example has no {theirs:?}");
-        site = site.replace(theirs, &ours);
-    }
-    site
-}
+/// How long it goes on, when `TOKENBOOTH_REPLICAS_SECONDS` does not say; every step is done once all the same.
+const SECONDS: u64 = 12;
 
 #[actix_web::test]
 async fn the_site_of_the_guide_leads_to_the_service_and_keeps_the_metrics_to_itself() {
@@ -36,4 +33,52 @@ async fn the_site_of_the_guide_leads_to_the_service_and_keeps_the_metrics_to_its
     assert_eq!(get("/metrics").await.status, 404);
     assert_eq!(app.get("/metrics").await.status, 200);
     assert!(nginx.access_log().contains("GET /healthz"));
+}
+
+#[actix_web::test]
+async fn no_valid_request_is_refused_and_no_invalid_one_accepted_while_keys_rotate_and_replicas_die() {
+    let Some(mut fleet) = Fleet::start().await else { return };
+    let seconds = std::env::var("TOKENBOOTH_REPLICAS_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let seconds = seconds.unwrap_or(SECONDS);
+    let (mock, address) = (fleet.mock.clone(), fleet.address().to_owned());
+    let (record, tokens) = (Record::default(), Tokens::default());
+    let client = || Client::new(&address, &record);
+    Newcomer::new(client(), &mock, "first", &tokens).act();
+
+    let mut roles: Vec<Box<dyn Role + '_>> = Vec::new();
+    for number in 0..3 {
+        roles.push(Box::new(Reader::new(client(), &tokens, number)));
+    }
+    for name in ["ann", "ben"] {
+        roles.push(Box::new(Newcomer::new(client(), &mock, name, &tokens)));
+        roles.push(Box::new(Keeper::new(client(), &mock, name, &tokens)));
+        roles.push(Box::new(Forger::new(client(), &mock, &tokens)));
+    }
+    roles.push(Box::new(Trier::new(client(), &tokens)));
+    thread::scope(|scope| {
+        for mut role in roles {
+            let record = &record;
+            scope.spawn(move || {
+                while !record.is_over() {
+                    role.act();
+                    // They are to be many, not to starve the machine.
+                    thread::sleep(Duration::from_millis(10));
+                }
+            });
+        }
+        // Also when the operator's part fails.
+        let _end = record.end_at_drop();
+        let mut operator = Operator::new(client(), &mut fleet, &tokens);
+        let start = Instant::now();
+        let mut rounds = 0;
+        while rounds == 0 || start.elapsed() < Duration::from_secs(seconds) {
+            operator.round();
+            rounds += 1;
+        }
+        println!("{rounds} rounds in {:?}", start.elapsed());
+    });
+    fleet.assert_both_serve();
+    tokens.assert_rotated();
+    fleet.print_retried();
+    record.assert_all_right(seconds, || fleet.said());
 }

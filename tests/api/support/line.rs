@@ -13,6 +13,7 @@ pub struct Line(BufReader<TcpStream>);
 pub struct Reply {
     pub status: u16,
     pub closes: bool,
+    pub text: String,
     /// `null` when it is no JSON.
     pub body: Value,
 }
@@ -55,8 +56,9 @@ impl Line {
         };
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
+        let text = String::from_utf8_lossy(&body).into_owned();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply { status, closes, body })
+        Ok(Reply { status, closes, text, body })
     }
 }
 
