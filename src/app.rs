@@ -241,11 +241,13 @@ impl App {
         let app = tokenbooth.clone();
         let server = HttpServer::new(move || {
             let cors_settings = &app.state.settings.cors;
+            let has_cors = !cors_settings.allowed_origins.is_empty();
             actix_web::App::new()
                 .app_data(app.state.clone())
                 .configure(app.routes())
                 .default_service(web::route().to(http::not_found))
-                .wrap(Condition::new(!cors_settings.allowed_origins.is_empty(), http::cors(cors_settings)))
+                .wrap(Condition::new(has_cors, http::cors(cors_settings)))
+                .wrap(Condition::new(has_cors, from_fn(http::leave_preflights_of_others)))
                 // The last one is the outermost: preflights and 404 are observed too.
                 .wrap(from_fn(http::observe))
         })

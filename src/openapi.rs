@@ -18,7 +18,11 @@ use crate::http::paths;
         paths::finish_sign_in,
         paths::begin_link,
         paths::issue_token,
+        paths::introspect_token,
+        paths::revoke_token,
+        paths::server_metadata,
         paths::refresh,
+        paths::verify,
         paths::log_out,
         paths::log_out_everywhere,
         paths::show_me,
@@ -47,18 +51,19 @@ use crate::http::paths;
         (name = "sign-in", description = "A provider's token in, ours out"),
         (name = "browser", description = "Signing in by way of a browser: sent to the provider, and back"),
         (name = "account", description = "The caller's account"),
+        (name = "services", description = "For other services, and the proxies before them: whose token is it?"),
         (name = "administration", description = "For administrators: users, and what happened to them"),
         (name = "services", description = "For other services"),
         (name = "operations", description = "For whoever runs the service"),
     ),
-    modifiers(&PlainBearer),
+    modifiers(&Credentials),
 )]
 struct Document;
 
-/// "Authorize" in Swagger UI takes the token as it is: HTTP bearer, no OAuth flow to set up.
-struct PlainBearer;
+/// "Authorize" in Swagger UI takes the token as it is: HTTP bearer, no OAuth flow to set up; and a client's id and secret.
+struct Credentials;
 
-impl Modify for PlainBearer {
+impl Modify for Credentials {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
@@ -67,6 +72,11 @@ impl Modify for PlainBearer {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let client = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Basic)
+            .description(Some("`client_id` and `client_secret`, as `tokenbooth client create` printed them"))
+            .build();
+        components.add_security_scheme("client", SecurityScheme::Http(client));
     }
 }
 

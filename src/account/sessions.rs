@@ -4,6 +4,8 @@
 //! an answer was lost, or two tabs refreshed at once. Anything else is reuse, and somebody may have stolen it: the session
 //! ends.
 
+use std::time::Duration;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::db::sessions::Alive;
 use crate::db::{Db, DbConn, DbError, events, sessions, users};
 use crate::event::{EventKind, Origin};
-use crate::session::Session;
+use crate::session::{HashedToken, Session};
 use crate::settings::RefreshSettings;
 use crate::token::{DerivedKeys, NoRandomness, RefreshToken};
 use crate::user::{User, UserId};
@@ -57,15 +59,52 @@ impl Times {
         }
     }
 
+    /// When the session ends unless it is used before.
+    fn end_of(&self, session: &Session) -> Timestamp {
+        let seconds = |life: Duration| i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+        let unused = session.last_used_at.plus(seconds(self.settings.idle_ttl));
+        unused.min(session.created_at.plus(seconds(self.settings.absolute_ttl)))
+    }
+
     fn has_ended(&self, session: &Session) -> bool {
         let Alive { created_after, used_after, .. } = self.alive(session.token_version);
         session.created_at <= created_after || session.last_used_at <= used_after
+    }
+
+    /// What this secret is to its session now.
+    fn standing(&self, secret: &HashedToken, session: &Session) -> Standing {
+        match &session.previous {
+            _ if *secret == session.secret => Standing::Current,
+            Some((previous, rotated_at_ms)) if secret == previous && self.within_grace(*rotated_at_ms) => {
+                Standing::Repeated
+            }
+            _ => Standing::Used,
+        }
     }
 
     fn within_grace(&self, rotated_at_ms: i64) -> bool {
         let grace = i64::try_from(self.settings.grace.as_millis()).unwrap_or(i64::MAX);
         grace > 0 && self.now_ms.saturating_sub(rotated_at_ms) <= grace
     }
+}
+
+/// What a refresh token is to the session it belongs to.
+enum Standing {
+    /// The one that is good.
+    Current,
+    /// The one before, within `refresh.grace` and with its successor unused.
+    Repeated,
+    /// An earlier one, or none of its.
+    Used,
+}
+
+/// A refresh token that would be exchanged now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Living {
+    /// Whose session it is.
+    pub user_id: UserId,
+    /// When it ends unless it is used before.
+    pub ends_at: Timestamp,
 }
 
 /// Begins a session for a user who has just signed in, and is still as then.
@@ -147,26 +186,46 @@ fn refresh_now(
         sessions::delete(conn, session.id, None)?;
         return refused("its session is past refresh.idle_ttl or refresh.absolute_ttl");
     }
-    let secret = presented.secret_hash();
-    if secret == session.secret {
-        let next = presented.successor(keys);
-        sessions::rotate(conn, &session, &next.secret_hash(), times.now, times.now_ms)?;
-        return Ok(Ok(Refreshed { user, session_id: session.id, token: next }));
-    }
-    if let Some((previous, rotated_at_ms)) = &session.previous
-        && secret == *previous
-        && times.within_grace(*rotated_at_ms)
-    {
-        return match presented.successor_stored_as(&session.secret, keys) {
+    match times.standing(&presented.secret_hash(), &session) {
+        Standing::Current => {
+            let next = presented.successor(keys);
+            sessions::rotate(conn, &session, &next.secret_hash(), times.now, times.now_ms)?;
+            Ok(Ok(Refreshed { user, session_id: session.id, token: next }))
+        }
+        Standing::Repeated => match presented.successor_stored_as(&session.secret, keys) {
             Some(token) => Ok(Ok(Refreshed { user, session_id: session.id, token })),
             // Made by a replica whose `token.secret` is not known here: no proof of theft.
             None => refused("its successor was made under a secret that this replica does not have"),
-        };
+        },
+        Standing::Used => {
+            sessions::delete(conn, session.id, None)?;
+            let detail = json!({ "session_id": session.id });
+            events::insert(conn, &origin.event(EventKind::RefreshReused, session.user_id, detail))?;
+            refused("it was used before: its session has been ended")
+        }
     }
-    sessions::delete(conn, session.id, None)?;
-    let detail = json!({ "session_id": session.id });
-    events::insert(conn, &origin.event(EventKind::RefreshReused, session.user_id, detail))?;
-    refused("it was used before: its session has been ended")
+}
+
+/// Looks at a refresh token and changes nothing, whatever it is: one that was used before ends its session when somebody
+/// exchanges it, not when somebody asks.
+///
+/// # Errors
+/// The database's.
+pub async fn look_at(
+    db: &Db,
+    presented: &RefreshToken,
+    times: Times,
+) -> Result<Option<Living>, AccountError> {
+    let (handle, secret) = (presented.handle_hash(), presented.secret_hash());
+    let living = db.run(move |conn| {
+        let Some(session) = sessions::find_by_handle(conn, &handle)? else { return Ok(None) };
+        let user = users::find(conn, session.user_id)?;
+        let stands = user.is_some_and(|user| !user.disabled && user.token_version == session.token_version)
+            && !times.has_ended(&session)
+            && !matches!(times.standing(&secret, &session), Standing::Used);
+        Ok(stands.then(|| Living { user_id: session.user_id, ends_at: times.end_of(&session) }))
+    });
+    Ok(living.await?)
 }
 
 /// Ends the session of a refresh token, whichever of its family it is. That there is none is as good.

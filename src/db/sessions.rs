@@ -83,6 +83,21 @@ pub fn lock_by_handle(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<
     row.optional()?.map(Session::try_from).transpose()
 }
 
+/// The session whose tokens have this handle, to be looked at only.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find_by_handle(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<Session>, DbError> {
+    let row: Option<SessionRow> = on_either!(conn, |conn| {
+        sessions::table
+            .filter(sessions::handle_hash.eq(&handle.0))
+            .select(SessionRow::as_select())
+            .get_result(conn)
+            .optional()
+    })?;
+    row.map(Session::try_from).transpose()
+}
+
 /// Whose session has this handle.
 ///
 /// # Errors

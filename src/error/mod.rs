@@ -109,6 +109,12 @@ impl ApiError {
         Self { challenge: Some(Challenge::Missing), ..Self::new(Code::InvalidToken, detail) }
     }
 
+    /// The bearer is a user, and no administrator.
+    #[must_use]
+    pub fn admin_required() -> Self {
+        Self::new(Code::AdminRequired, "this route is for administrators")
+    }
+
     /// Which row of the table it is.
     #[must_use]
     pub fn code(&self) -> Code {

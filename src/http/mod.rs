@@ -7,6 +7,7 @@ mod browser;
 mod client_mode;
 mod cookies;
 mod cors;
+mod credential;
 mod csrf;
 mod docs;
 mod events;
@@ -31,6 +32,7 @@ mod refresh;
 mod refusals;
 mod sessions;
 mod token_answer;
+mod verify;
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::middleware::from_fn;
@@ -39,14 +41,14 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Respons
 
 pub use self::admin::{UserBody, UserView};
 pub use self::bearer::{AdminUser, CurrentUser};
-pub(crate) use self::cors::cors;
+pub(crate) use self::cors::{cors, leave_preflights_of_others};
 pub use self::events::EventView;
 pub use self::exchange_request::{ExchangeBody, Mode};
 pub use self::health::{Health, Readiness};
 pub use self::identities::IdentityView;
 pub use self::jwks::JwkSet;
 pub use self::me::{Me, ProfileBody};
-pub use self::oauth::{OAuthProblem, TokenRequestBody};
+pub use self::oauth::{Introspection, OAuthProblem, ServerMetadata, TokenRequestBody};
 use self::observe::RoutePattern;
 pub use self::observe::observe;
 pub use self::pages::errors_as_pages;
@@ -72,13 +74,16 @@ pub(crate) mod paths {
     pub(crate) use super::jwks::__path_public_keys;
     pub(crate) use super::logout::{__path_log_out, __path_log_out_everywhere};
     pub(crate) use super::me::{__path_delete_me, __path_show_me, __path_update_me};
-    pub(crate) use super::oauth::__path_issue_token;
+    pub(crate) use super::oauth::{
+        __path_introspect_token, __path_issue_token, __path_revoke_token, __path_server_metadata,
+    };
     pub(crate) use super::password::{
         __path_remove_password, __path_set_password, __path_sign_in_with_password,
     };
     pub(crate) use super::redirect_flow::{__path_begin_link, __path_begin_sign_in, __path_finish_sign_in};
     pub(crate) use super::refresh::__path_refresh;
     pub(crate) use super::sessions::{__path_end_session, __path_list_sessions};
+    pub(crate) use super::verify::__path_verify;
 }
 
 /// The routes, relative to wherever they are mounted. They are tried in turn: the busiest first, and one with a `{name}`,
@@ -91,6 +96,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::patch().to(me::update_me))
                 .route(web::delete().to(me::delete_me)),
         )
+        .service(endpoint("/auth/verify", "GET, HEAD").route(get().to(verify::verify)))
         .service(endpoint("/auth/password", "POST").route(web::post().to(password::sign_in_with_password)))
         .service(endpoint("/auth/refresh", "POST").route(web::post().to(refresh::refresh)))
         .service(
@@ -99,6 +105,12 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
         .service(endpoint("/auth/logout-all", "POST").route(web::post().to(logout::log_out_everywhere)))
+        .service(
+            // The rest is the path of somebody else's request.
+            web::resource(["/auth/verify/{who}", "/auth/verify/{who}/{path:.*}"])
+                .app_data(RoutePattern("/auth/verify/{who}"))
+                .route(web::route().to(verify::verify_that)),
+        )
         .service(
             endpoint("/auth/{provider}", "POST")
                 .route(web::post().to(exchange::exchange_token))
@@ -120,6 +132,16 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
         .service(endpoint("/oauth/token", "POST").route(web::post().to(oauth::issue_token)))
+        .service(endpoint("/oauth/introspect", "POST").route(web::post().to(oauth::introspect_token)))
+        .service(endpoint("/oauth/revoke", "POST").route(web::post().to(oauth::revoke_token)))
+        .service(
+            endpoint("/.well-known/oauth-authorization-server", "GET, HEAD")
+                .route(get().to(oauth::server_metadata)),
+        )
+        .service(
+            unlisted("/.well-known/oauth-authorization-server/{issuer:.*}")
+                .route(get().to(oauth::server_metadata_of_issuer)),
+        )
         .service(endpoint("/api/me/identities", "GET, HEAD").route(get().to(identities::list_identities)))
         .service(
             // One name for both: what it is, the method says.
@@ -188,6 +210,11 @@ where
 }
 
 fn endpoint_of_pages(path: &'static str) -> Resource {
+    unlisted(path)
+}
+
+/// A path to read from that the document of the API does not list.
+fn unlisted(path: &'static str) -> Resource {
     endpoint(path, "GET, HEAD")
 }
 

@@ -32,7 +32,7 @@ pub use self::refresh::RefreshToken;
 pub use self::schedule::{KeyState, Schedule};
 pub use self::sealed::{SealError, SealingKeys};
 pub use self::subject::Subject;
-use crate::client::ClientId;
+use crate::client::{Client, ClientId, NoScopes, Scopes};
 use crate::clock::Timestamp;
 use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};
 use crate::stored_key::KeyAlgorithm;
@@ -132,6 +132,12 @@ pub enum TokenError {
     /// There is no such row any more.
     #[error("its user was deleted")]
     UserDeleted,
+    /// There is no such row.
+    #[error("its client is not there")]
+    NoSuchClient,
+    /// The row says so.
+    #[error("the client is disabled")]
+    ClientDisabled,
     /// The row's `token_version` moved on.
     #[error("the user's tokens were revoked")]
     Revoked,
@@ -179,6 +185,23 @@ impl TryFrom<Claims> for VerifiedClaims {
                 Ok(Self::Client(ClientClaims { client_id, scope }))
             }
         }
+    }
+}
+
+impl ClientClaims {
+    /// As [`UserClaims::admit`]: the client, and what this token of its is for.
+    ///
+    /// # Errors
+    /// Not there, or disabled; scopes that none of ours are.
+    pub fn admit(self, client: Option<Client>) -> Result<(Client, Scopes), TokenError> {
+        let client = client.ok_or(TokenError::NoSuchClient)?;
+        if client.disabled {
+            return Err(TokenError::ClientDisabled);
+        }
+        let scopes = self.scope.parse();
+        let scopes =
+            scopes.map_err(|error: NoScopes| TokenError::Jws(JwsError::Claims(error.to_string())))?;
+        Ok((client, scopes))
     }
 }
 

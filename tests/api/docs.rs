@@ -130,16 +130,16 @@ async fn the_token_is_sent_by_plain_http_bearer() {
     let app = start().await;
     let document = document(&app).await;
     let schemes = document["components"]["securitySchemes"].as_object().expect("schemes");
-    assert_eq!(schemes.keys().collect::<Vec<_>>(), ["bearer"]);
-    assert_eq!(
-        (&schemes["bearer"]["type"], &schemes["bearer"]["scheme"]),
-        (&"http".into(), &"bearer".into())
-    );
+    assert_eq!(schemes.keys().collect::<Vec<_>>(), ["bearer", "client"]);
+    for (name, scheme) in [("bearer", "bearer"), ("client", "basic")] {
+        assert_eq!((&schemes[name]["type"], &schemes[name]["scheme"]), (&"http".into(), &scheme.into()));
+    }
     for (path, method, operation) in operations(&document) {
         let secured = operation["security"]
             .as_array()
             .is_some_and(|all| all.iter().any(|one| one["bearer"].is_array()));
-        assert_eq!(secured, path.starts_with("/api/") || path == "/auth/logout-all", "{method} {path}");
+        let wanted = path.starts_with("/api/") || ["/auth/logout-all", "/auth/verify"].contains(&path);
+        assert_eq!(secured, wanted, "{method} {path}");
     }
 }
 

@@ -1,8 +1,9 @@
-//! Tokens made to deceive, at both doors: the exchange and the bearer route. Each begins as a good token that is let
-//! in, so that its one change is what it is refused for; and no refusal repeats the token or asks anybody else.
+//! Tokens made to deceive, at every door: the exchange, and all that take a token of ours. Each begins as a good token that is
+//! let in, so that its one change is what it is refused for; and no refusal repeats the token or asks anybody else.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
+use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -14,6 +15,7 @@ use tokenbooth::mock::{Person, Signature, SigningKey, compact};
 
 use crate::databases::TestDatabase;
 use crate::support::app::SECRET;
+use crate::support::oauth::Service;
 use crate::support::{Answer, TestApp};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,9 +24,33 @@ enum Door {
     Exchange,
     /// `GET /api/me` with a token of ours.
     Bearer,
+    /// `GET /auth/verify` with one, for a proxy.
+    Verify,
+    /// `POST /oauth/introspect` with one, by a service that was handed it.
+    Introspect,
 }
 
-const DOORS: [Door; 2] = [Door::Exchange, Door::Bearer];
+const DOORS: [Door; 4] = [Door::Exchange, Door::Bearer, Door::Verify, Door::Introspect];
+
+/// Those that take a token of ours.
+const OUR_DOORS: [Door; 3] = [Door::Bearer, Door::Verify, Door::Introspect];
+
+/// What an introspection says of everything that is not good.
+const INACTIVE: &str = r#"{"active":false}"#;
+
+/// The service, and another one that may ask it.
+struct House {
+    app: TestApp,
+    asker: Service,
+}
+
+impl Deref for House {
+    type Target = TestApp;
+
+    fn deref(&self) -> &TestApp {
+        &self.app
+    }
+}
 
 /// What is good at a door, and how to sign the like of it.
 struct Good {
@@ -51,17 +77,14 @@ fn decoded(jwt: &str, index: usize) -> Value {
 
 impl Door {
     /// A token that this door lets in.
-    async fn good(self, app: &TestApp) -> Good {
+    async fn good(self, app: &House) -> Good {
         let google = app.mock.google();
-        let (header, claims, key) = match self {
-            Self::Exchange => {
-                let key = google.keys().current();
-                (key.header(), google.claims(json!({})), Key::Google(key))
-            }
-            Self::Bearer => {
-                let jwt = app.sign_in(Person::default()).await.jwt;
-                (decoded(&jwt, 0), decoded(&jwt, 1), Key::Ours)
-            }
+        let (header, claims, key) = if self == Self::Exchange {
+            let key = google.keys().current();
+            (key.header(), google.claims(json!({})), Key::Google(key))
+        } else {
+            let jwt = app.sign_in(Person::default()).await.jwt;
+            (decoded(&jwt, 0), decoded(&jwt, 1), Key::Ours)
         };
         let mut good = Good { header, claims, key, token: String::new() };
         // The alphabets of base64 differ in two characters: one of them must be there for a test to mean anything.
@@ -74,43 +97,51 @@ impl Door {
             }
         }
         let answer = self.send(app, &good.token).await;
-        assert_eq!(answer.status, 200, "{self:?}: {}", answer.text);
+        assert!(self.admits(&answer), "{self:?}: {}", answer.text);
         good
     }
 
-    async fn send(self, app: &TestApp, token: &str) -> Answer {
+    async fn send(self, app: &House, token: &str) -> Answer {
         match self {
             Self::Exchange => app.exchange_id_token(token).await,
             Self::Bearer => app.me(token).await,
+            Self::Verify => app.get_as("/auth/verify", token).await,
+            Self::Introspect => app.post_form_as("/oauth/introspect", &app.asker, &[("token", token)]).await,
         }
     }
 
+    /// Whether the token was taken for a good one.
+    fn admits(self, answer: &Answer) -> bool {
+        answer.status == 200 && (self != Self::Introspect || answer.json["active"] == true)
+    }
+
     /// Sends the token and asserts that it is refused like any other bad one.
-    async fn refuses(self, app: &TestApp, what: &str, token: &str) {
+    async fn refuses(self, app: &House, what: &str, token: &str) {
         let answer = self.send(app, token).await;
         let what = format!("{self:?}: {what}");
-        assert_eq!(
-            (answer.status, answer.json["code"].as_str()),
-            (401, Some("invalid_token")),
-            "{what}: {}",
-            answer.text
-        );
+        let expected = if self == Self::Introspect { (200, None) } else { (401, Some("invalid_token")) };
+        assert_eq!((answer.status, answer.json["code"].as_str()), expected, "{what}: {}", answer.text);
         self.check_refusal(&what, token, &answer);
     }
 
     /// What holds of every refusal.
     #[track_caller]
     fn check_refusal(self, what: &str, token: &str, answer: &Answer) {
+        assert_no_echo(what, token, answer);
+        if self == Self::Introspect {
+            assert_eq!(answer.text, INACTIVE, "{what}");
+            return;
+        }
         let code = answer.json["code"].as_str().unwrap_or_default();
         answer.assert_problem(answer.status, code);
-        assert_no_echo(what, token, answer);
-        if self == Self::Bearer && answer.status == 401 {
+        if self != Self::Exchange && answer.status == 401 {
             let challenge = answer.header("www-authenticate");
             assert!(
                 challenge.starts_with("Bearer realm=\"tokenbooth\", error=\"invalid_token\", error_"),
                 "{what}: {challenge}"
             );
         }
+        assert!(!answer.headers.contains_key("x-user-id"), "{what}");
     }
 }
 
@@ -182,8 +213,11 @@ impl<'a> Silence<'a> {
 }
 
 /// With a cool-down that outlasts the test, so that an unknown key id never has to be asked for.
-async fn start() -> TestApp {
-    TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "10m")).await
+async fn start() -> House {
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "10m")).await;
+    let asker = app.create_client("Orders", "");
+    House { app, asker }
 }
 
 #[actix_web::test]
@@ -324,7 +358,7 @@ async fn keys_and_key_addresses_in_the_header_are_never_read() {
             let what = format!("{name} {value}");
             let ignored = good.with_header(name, Some(value.clone()));
             let answer = door.send(&app, &ignored).await;
-            assert_eq!(answer.status, 200, "{door:?} {what}: {}", answer.text);
+            assert!(door.admits(&answer), "{door:?} {what}: {}", answer.text);
             for kid in [own_kid.clone(), json!(attacker.kid()), json!(trap)] {
                 let mut header = good.header.clone();
                 header[name] = value.clone();
@@ -423,7 +457,7 @@ async fn a_signature_is_exactly_that_of_these_bytes() {
         }
         let another = good.with_header("x", Some(json!(1)));
         let (_, anothers) = another.rsplit_once('.').expect("a signature");
-        assert_eq!(door.send(&app, &another).await.status, 200);
+        assert!(door.admits(&door.send(&app, &another).await), "{door:?}");
         refused.push(("of another token".to_owned(), anothers.to_owned()));
         refused.push(("non-canonical".to_owned(), with_stray_bits(signature)));
         for (what, signature) in refused {
@@ -509,7 +543,7 @@ async fn a_token_has_three_parts_in_canonical_base64url() {
         let standard = base64url(shouting.to_string()).replace('-', "+").replace('_', "/");
         refused.push(good.sign_text(&format!("{header}.{standard}")));
         refused.push(good.sign_text(&format!("{}.{}", good.header, good.claims).replace(' ', "")));
-        if door == Door::Exchange {
+        if matches!(door, Door::Exchange | Door::Introspect) {
             // A header's value cannot carry these, or loses them on the way.
             for space in [" ", "\n", "\r\n", "\t", "\0", "\u{feff}", "\u{a0}"] {
                 refused.push(format!("{token}{space}"));
@@ -546,7 +580,7 @@ async fn a_member_that_is_there_twice_is_refused() {
         }
         let names: &[&str] = match door {
             Door::Exchange => &["iss", "aud", "azp", "sub", "exp", "iat", "email", "email_verified", "name"],
-            Door::Bearer => &["iss", "aud", "sub", "exp", "iat", "jti", "ver"],
+            _ => &["iss", "aud", "sub", "exp", "iat", "jti", "ver"],
         };
         for name in names {
             for value in [good.claims[name].clone(), json!("x"), json!(null)] {
@@ -575,7 +609,7 @@ async fn header_and_payload_are_json_objects() {
         };
         let claims_list = match door {
             Door::Exchange => list(&["iss", "aud", "azp", "sub", "exp", "iat"], &good.claims),
-            Door::Bearer => list(&["iss", "aud", "sub", "iat", "exp", "jti", "ver"], &good.claims),
+            _ => list(&["iss", "aud", "sub", "iat", "exp", "jti", "ver"], &good.claims),
         };
         let header_list = list(&["alg", "kid", "typ"], &good.header);
         let no_object: Vec<Vec<u8>> = [
@@ -631,7 +665,7 @@ async fn header_and_payload_are_json_objects() {
         // White space around and within an object is JSON.
         let spaced = format!(" \n{}\t", good.header).replace(",\"", " ,\r\n\"");
         let answer = door.send(&app, &good.sign(spaced, &claims)).await;
-        assert_eq!(answer.status, 200, "{door:?}: {}", answer.text);
+        assert!(door.admits(&answer), "{door:?}: {}", answer.text);
     }
 }
 
@@ -659,7 +693,7 @@ async fn nesting_is_no_way_to_exhaust_the_stack() {
                     // A member that nobody reads may be as deep as it likes.
                     let answer = door.send(&app, &token).await;
                     assert!(matches!(answer.status, 200 | 401), "{door:?} {name}: {}", answer.text);
-                    if answer.status == 401 {
+                    if !door.admits(&answer) {
                         door.check_refusal(name, &token, &answer);
                     }
                 }
@@ -770,7 +804,9 @@ async fn each_kind_of_token_opens_its_own_door_only() {
         assert_no_echo(&what, token, &answer);
     }
     for token in [&google_id_token, &acme_id_token].into_iter().map(String::as_str).chain(opaque) {
-        Door::Bearer.refuses(&app, token, token).await;
+        for door in OUR_DOORS {
+            door.refuses(&app, token, token).await;
+        }
     }
     silence.end();
     assert_eq!(app.me(&ours).await.status, 200);
@@ -788,7 +824,9 @@ async fn a_provider_that_copies_our_claims_does_not_become_us() {
         for alg in ["HS256", "RS256"] {
             let header = json!({ "alg": alg, "typ": "at+jwt", "kid": kid });
             let token = compact(header.to_string(), claims.to_string(), Signature::Key(&key));
-            Door::Bearer.refuses(&app, &header.to_string(), &token).await;
+            for door in OUR_DOORS {
+                door.refuses(&app, &header.to_string(), &token).await;
+            }
         }
     }
     // And what we sign is no ID token, whatever it says.
@@ -808,7 +846,6 @@ async fn a_provider_that_copies_our_claims_does_not_become_us() {
 #[actix_web::test]
 async fn our_token_says_that_it_is_an_access_token() {
     let app = start().await;
-    let good = Door::Bearer.good(&app).await;
     let types = [
         json!("JWT"),
         json!("jwt"),
@@ -825,12 +862,15 @@ async fn our_token_says_that_it_is_an_access_token() {
         json!(5),
         json!(null),
     ];
-    for typ in types {
-        let token = good.with_header("typ", Some(typ.clone()));
-        Door::Bearer.refuses(&app, &format!("typ {typ}"), &token).await;
+    for door in OUR_DOORS {
+        let good = door.good(&app).await;
+        for typ in &types {
+            let token = good.with_header("typ", Some(typ.clone()));
+            door.refuses(&app, &format!("typ {typ}"), &token).await;
+        }
+        let token = good.with_header("typ", None);
+        door.refuses(&app, "no typ", &token).await;
     }
-    let token = good.with_header("typ", None);
-    Door::Bearer.refuses(&app, "no typ", &token).await;
 }
 
 #[actix_web::test]

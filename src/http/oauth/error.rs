@@ -37,6 +37,11 @@ impl OAuthError {
         Self::new("unsupported_grant_type", ApiError::new(Code::InvalidRequest, detail))
     }
 
+    /// 400 `unsupported_token_type` (RFC 7009 §2.2.1).
+    pub(super) fn unsupported_token_type(detail: &str) -> Self {
+        Self::new("unsupported_token_type", ApiError::new(Code::InvalidRequest, detail))
+    }
+
     /// 401 `invalid_client`, with a challenge for whoever used `Authorization`.
     pub(super) fn invalid_client(refusal: ApiError, method: Option<Method>) -> Self {
         Self { method, ..Self::new("invalid_client", refusal) }

@@ -4,10 +4,18 @@ mod authorization_code;
 mod client_authentication;
 mod client_credentials;
 mod error;
+mod introspection;
+mod metadata;
 mod parameters;
+mod revocation;
 mod token;
 
 pub use self::error::OAuthProblem;
 pub(super) use self::error::description;
+pub use self::introspection::Introspection;
+pub(crate) use self::introspection::{__path_introspect_token, introspect_token};
+pub use self::metadata::ServerMetadata;
+pub(crate) use self::metadata::{__path_server_metadata, server_metadata, server_metadata_of_issuer};
+pub(crate) use self::revocation::{__path_revoke_token, revoke_token};
 pub use self::token::TokenRequestBody;
 pub(crate) use self::token::{__path_issue_token, issue_token};
