@@ -52,6 +52,7 @@ mod password;
 mod pooler;
 mod profile;
 mod provider_outage;
+mod proxies;
 mod rate_limit;
 mod redirect_flow;
 mod redirect_provider;
