@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint openapi screenshots deny bench bench-micro bench-scale \
+.PHONY: help demo test lint openapi screenshots deb deny bench bench-micro bench-scale \
 	bench-instructions
 
 help: ## List the targets
@@ -27,6 +27,9 @@ openapi: ## Write docs/openapi.json anew
 screenshots: ## Draw every page into target/screenshots, and the README's picture anew (apt install chromium-driver)
 	cargo test --test api browser::accessibility
 	cp target/screenshots/sign-in.png docs/sign-in.png
+
+deb: ## The Debian package, into target/debian (cargo install --locked cargo-deb)
+	cargo deb
 
 deny: ## Licences, known vulnerabilities and sources of the dependencies
 	@cargo deny --version >/dev/null 2>&1 || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
