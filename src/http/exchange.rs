@@ -18,7 +18,7 @@ use crate::event::Origin;
 use crate::provider::{Provider, RedirectFlow};
 use crate::state::AppState;
 
-/// Exchange a Google, GitHub or OpenID Connect token for an access token
+/// Exchange a Google, GitHub, Microsoft, Apple, GitLab or OpenID Connect token for an access token
 ///
 /// The provider's token is proved with the provider, the user is found or created, and an access token of our own is
 /// issued. Nothing of the request is believed but the token.
@@ -115,7 +115,11 @@ pub(super) fn find_redirect_flow(provider: &dyn Provider) -> Result<&dyn Redirec
     provider.redirect_flow().ok_or_else(|| {
         let name = provider.name();
         let detail = format!(
-            "{name} takes tokens only: a sign-in by way of a browser needs providers.{name}.client_secret"
+            "{name} takes tokens only: a sign-in by way of a browser needs {}",
+            match provider.kind() {
+                "apple" => format!("providers.{name}.team_id, key_id and private_key"),
+                _ => format!("providers.{name}.client_secret"),
+            }
         );
         ApiError::new(Code::UnknownProvider, detail)
     })
@@ -127,7 +131,7 @@ pub(super) fn find_provider(state: &AppState, name: &str) -> Result<Arc<dyn Prov
         let detail = match name {
             "google" => "google is not configured: set providers.google.client_ids",
             "github" => "github is not configured: set providers.github.client_id and providers.github.client_secret",
-            _ => "no provider of this name is configured: it would be providers.<name> with kind = \"oidc\" and client_ids",
+            _ => "no provider of this name is configured: it would be providers.<name> with a kind and client_ids",
         };
         ApiError::new(Code::UnknownProvider, detail)
     })

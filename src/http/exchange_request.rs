@@ -71,7 +71,7 @@ pub enum ExchangeBody {
         /// A page of our own asks for cookies instead of tokens.
         mode: Option<Mode>,
     },
-    /// An opaque access token (google, github).
+    /// An opaque access token (google, github, gitlab).
     AccessToken {
         /// The token.
         #[schema(min_length = 1)]

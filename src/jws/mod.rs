@@ -7,6 +7,7 @@
 //! refusal comes first, the algorithm is a property of our key and never of the token, and the claims come out only after
 //! the signature was checked.
 
+mod es256;
 mod signing_key;
 mod verification_key;
 
@@ -17,6 +18,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 
+pub use self::es256::es256_key;
 pub use self::signing_key::{SigningError, SigningKey};
 pub use self::verification_key::{UnusableKey, VerificationKey};
 

@@ -10,21 +10,25 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
 use super::client::{Answer, ProviderClient};
+use super::client_secret::ClientSecret;
 use super::discovery::{self, Discovery};
 use super::id_token::IdTokens;
 use super::oauth_error::{self, OAuthError};
 use super::{AuthorizationRequest, Outage, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity, userinfo};
+use crate::settings::{ClientAuthentication, EmailVerified, ResponseMode};
 
 /// OpenID Connect Core §5.4. No `offline_access`: nothing is asked of the provider once the user is known.
-const SCOPE: &str = "openid email profile";
+const SCOPES: &str = "openid email profile";
 
 /// The flow of one provider.
 pub(super) struct CodeFlow {
     id_tokens: Arc<IdTokens>,
     client_id: String,
-    /// An app without one is a public client, which has PKCE alone.
-    client_secret: Option<SecretString>,
-    secret_in_body: bool,
+    client_secret: ClientSecret,
+    /// As the discovery document says when absent.
+    authentication: Option<ClientAuthentication>,
+    scopes: String,
+    response_mode: ResponseMode,
     client: ProviderClient,
 }
 
@@ -40,24 +44,41 @@ impl CodeFlow {
     pub(super) fn new(
         id_tokens: &Arc<IdTokens>,
         client_ids: &[String],
-        client_secret: Option<&SecretString>,
+        client_secret: ClientSecret,
         client: &ProviderClient,
     ) -> Option<Self> {
         Some(Self {
             id_tokens: Arc::clone(id_tokens),
             client_id: client_ids.first()?.clone(),
-            client_secret: client_secret.cloned(),
-            secret_in_body: false,
+            client_secret,
+            authentication: None,
+            scopes: SCOPES.to_owned(),
+            response_mode: ResponseMode::Query,
             client: client.clone(),
         })
     }
 
-    /// For a provider whose documentation has the secret in the body, whatever else its discovery document names.
-    pub(super) fn with_secret_in_body(self) -> Self {
-        Self { secret_in_body: true, ..self }
+    /// For a provider whose documentation has the secret in one place, whatever else its discovery document names.
+    pub(super) fn authenticating_by(self, authentication: Option<ClientAuthentication>) -> Self {
+        Self { authentication, ..self }
     }
 
-    fn token_request(&self, url: &str, discovery: &Discovery, returned: &ReturnedCode<'_>) -> RequestBuilder {
+    /// For a provider that is asked for other things, or answers in another way.
+    pub(super) fn asking_for(self, scopes: &[String], response_mode: ResponseMode) -> Self {
+        Self { scopes: scopes.join(" "), response_mode, ..self }
+    }
+
+    fn token_request(
+        &self,
+        url: &str,
+        discovery: &Discovery,
+        returned: &ReturnedCode<'_>,
+    ) -> Result<RequestBuilder, Outage> {
+        let secret = self.client_secret.now(self.id_tokens.provider())?;
+        let in_body = match self.authentication {
+            Some(authentication) => authentication == ClientAuthentication::Post,
+            None => discovery.wants_secret_in_body(),
+        };
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", returned.code.expose_secret()),
@@ -65,12 +86,12 @@ impl CodeFlow {
             ("code_verifier", returned.code_verifier.expose_secret()),
         ];
         let request = self.client.post(url);
-        match &self.client_secret {
+        Ok(match &secret {
             None => {
                 form.push(("client_id", &self.client_id));
                 request.form(&form)
             }
-            Some(secret) if self.secret_in_body || discovery.wants_secret_in_body() => {
+            Some(secret) if in_body => {
                 form.extend([
                     ("client_id", self.client_id.as_str()),
                     ("client_secret", secret.expose_secret()),
@@ -83,11 +104,17 @@ impl CodeFlow {
                 let secret = urlencoded(secret.expose_secret());
                 request.basic_auth(urlencoded(&self.client_id), Some(secret)).form(&form)
             }
-        }
+        })
     }
 
-    /// Where an access token comes with the ID token, the address may be at `userinfo` alone (OpenID Connect Core §5.4), and some
-    /// providers have it there and nowhere else.
+    /// Whether more is wanted of this person: address or name. Where no address is looked at, no more is asked either.
+    fn is_incomplete(&self, identity: &VerifiedIdentity) -> bool {
+        let asks = self.id_tokens.email_verified() != EmailVerified::Never;
+        asks && (identity.email.is_none() || identity.name.is_none())
+    }
+
+    /// Where an access token comes with the ID token, the address and the name may be at `userinfo` alone (OpenID Connect Core
+    /// §5.4), and some providers have them there and nowhere else.
     async fn with_userinfo(
         &self,
         identity: VerifiedIdentity,
@@ -95,17 +122,28 @@ impl CodeFlow {
         access_token: &str,
     ) -> Result<VerifiedIdentity, Refusal> {
         let provider = self.id_tokens.provider();
-        let info = userinfo::ask(&self.client, provider, discovery, access_token).await?;
+        let info = match userinfo::ask(&self.client, provider, discovery, access_token).await {
+            // A name is decoration, and must not stop a login.
+            Err(Refusal::Outage(_)) if identity.email.is_some() => return Ok(identity),
+            answer => answer?,
+        };
         // OpenID Connect Core §5.3.2, against a token put in another's place.
         if info.sub != identity.provider_id {
             let problem = format!("{provider}'s ID token and userinfo speak of different people");
             return Err(Refusal::InvalidToken(problem));
         }
-        let told = VerifiedIdentity::new(provider, &info.sub, &info.profile());
+        let told = VerifiedIdentity::new(provider, &info.sub, &info.profile(self.id_tokens.email_verified()));
+        // What is signed goes before what is only said.
+        let (email, email_verified) = match identity.email {
+            Some(email) => (Some(email), identity.email_verified),
+            None => (told.email, told.email_verified),
+        };
         Ok(VerifiedIdentity {
+            email,
+            email_verified,
             name: told.name.or(identity.name),
             avatar_url: told.avatar_url.or(identity.avatar_url),
-            ..told
+            ..identity
         })
     }
 
@@ -121,13 +159,16 @@ impl CodeFlow {
                 "{provider} does not take this code ({error}): it was used before, is too old, or was made for somebody else; \
                  start again"
             )),
-            (_, "invalid_client" | "unauthorized_client") | (StatusCode::UNAUTHORIZED, _) => Outage::bad_answer(
-                provider,
-                format!(
-                    "it refuses our own credentials, the first of providers.{provider}.client_ids and client_secret"
-                ),
-            )
-            .into(),
+            (_, "invalid_client" | "unauthorized_client") | (StatusCode::UNAUTHORIZED, _) => {
+                Outage::bad_answer(
+                    provider,
+                    format!(
+                        "it refuses our own credentials, the first of providers.{provider}.client_ids and {}",
+                        self.client_secret.settings()
+                    ),
+                )
+                .into()
+            }
             (_, "redirect_uri_mismatch") => oauth_error::unregistered_callback(provider).into(),
             (_, "") => answer.unexpected().into(),
             (_, other) => oauth_error::unexpected(provider, other).into(),
@@ -149,19 +190,26 @@ impl RedirectFlow for CodeFlow {
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.client_id)
             .append_pair("redirect_uri", request.redirect_uri)
-            .append_pair("scope", SCOPE)
+            .append_pair("scope", &self.scopes)
             .append_pair("state", request.state)
             .append_pair("nonce", request.nonce)
             .append_pair("code_challenge", request.code_challenge)
             .append_pair("code_challenge_method", "S256");
+        if self.returns_by_form() {
+            url.query_pairs_mut().append_pair("response_mode", "form_post");
+        }
         Ok(url)
+    }
+
+    fn returns_by_form(&self) -> bool {
+        self.response_mode == ResponseMode::FormPost
     }
 
     async fn redeem(&self, returned: &ReturnedCode<'_>) -> Result<VerifiedIdentity, Refusal> {
         let provider = self.id_tokens.provider();
         let discovery = self.id_tokens.keys.discovery().await?;
         let url = discovery::named(provider, "token_endpoint", discovery.token_endpoint.clone())?;
-        let request = self.token_request(&url, &discovery, returned);
+        let request = self.token_request(&url, &discovery, returned)?;
         let answer = self.client.send(provider, request).await?;
         if answer.status != StatusCode::OK {
             return Err(self.refusal(&answer));
@@ -173,7 +221,7 @@ impl RedirectFlow for CodeFlow {
         };
         let identity = self.id_tokens.verify_own(id_token.expose_secret(), returned.nonce).await?;
         match access_token {
-            Some(token) if identity.email.is_none() && discovery.userinfo_endpoint.is_some() => {
+            Some(token) if self.is_incomplete(&identity) && discovery.userinfo_endpoint.is_some() => {
                 self.with_userinfo(identity, discovery, token.expose_secret()).await
             }
             _ => Ok(identity),

@@ -220,6 +220,10 @@ impl Provider for Github {
         NAME
     }
 
+    fn kind(&self) -> &'static str {
+        NAME
+    }
+
     fn display_name(&self) -> &'static str {
         "GitHub"
     }

@@ -12,16 +12,18 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::ProviderClient;
+use super::client_secret::ClientSecret;
 use super::code_flow::CodeFlow;
-use super::id_token::IdTokens;
+use super::id_token::{IdTokens, Rules};
 use super::identity::is_subject;
+use super::issuer::Issuers;
 use super::key_cache::{KeySource, KeysStatus};
 use super::{
     Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity, userinfo,
 };
 use crate::clock::{SharedClock, Timestamp};
 use crate::jws::looks_like_a_jwt;
-use crate::settings::{GoogleSettings, JwksSettings};
+use crate::settings::{ClientAuthentication, EmailVerified, GoogleSettings, JwksSettings};
 
 const NAME: &str = "google";
 /// Google signs under either name, whichever discovery document led to its keys.
@@ -61,16 +63,21 @@ impl Google {
             discovery_url: settings.discovery_url.clone(),
             issuer: None,
         };
-        let issuers = ISSUERS.map(str::to_owned).to_vec();
+        let rules = Rules {
+            issuers: Issuers::Named(ISSUERS.map(str::to_owned).to_vec()),
+            nonce: settings.nonce,
+            email_verified: EmailVerified::Boolean,
+        };
         let ids = &settings.client_ids;
-        let id_tokens = IdTokens::new(source, ids, issuers, settings.nonce, jwks, client, clock);
+        let id_tokens = IdTokens::new(source, ids, rules, jwks, client, clock);
         let id_tokens = Arc::new(id_tokens);
         let secret = settings.client_secret.as_ref();
         Self {
             // <https://developers.google.com/identity/openid-connect/openid-connect#exchangecode>
             redirect: secret
-                .and_then(|secret| CodeFlow::new(&id_tokens, ids, Some(secret), client))
-                .map(CodeFlow::with_secret_in_body),
+                .map(|secret| ClientSecret::Fixed(secret.clone()))
+                .and_then(|secret| CodeFlow::new(&id_tokens, ids, secret, client))
+                .map(|flow| flow.authenticating_by(Some(ClientAuthentication::Post))),
             id_tokens,
             tokeninfo_url: settings.tokeninfo_url.clone(),
             client: client.clone(),
@@ -103,7 +110,7 @@ impl Google {
                 return Err(Refusal::InvalidToken(problem.to_owned()));
             }
         }
-        Ok(VerifiedIdentity::new(NAME, &user.sub, &user.profile()))
+        Ok(VerifiedIdentity::new(NAME, &user.sub, &user.profile(EmailVerified::Boolean)))
     }
 
     async fn tokeninfo(&self, token: &str) -> Result<TokenInfo, Refusal> {
@@ -154,6 +161,10 @@ fn check_not_expired(info: &TokenInfo, now: Timestamp) -> Result<(), Refusal> {
 impl Provider for Google {
     fn name(&self) -> &str {
         self.id_tokens.provider()
+    }
+
+    fn kind(&self) -> &'static str {
+        NAME
     }
 
     fn display_name(&self) -> &'static str {

@@ -1,6 +1,8 @@
 //! The rules for ID tokens, the same for Google and for any other OpenID Connect issuer: signature, issuer, audience,
 //! time, nonce (OpenID Connect Core §3.1.3.7).
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -12,11 +14,13 @@ use serde_json::Value;
 use super::audience::Audience;
 use super::client::ProviderClient;
 use super::identity::{Profile, is_subject};
+use super::issuer::{Claimed, Issuers};
+use super::jwks::ProviderKey;
 use super::key_cache::{KeyCache, KeyError, KeySource};
 use super::{Credential, Outage, Refusal, VerifiedIdentity};
 use crate::clock::{SharedClock, Timestamp};
-use crate::jws::{JwsError, Quoted, UnverifiedJws, VerificationKey, present};
-use crate::settings::{JwksSettings, NoncePolicy};
+use crate::jws::{JwsError, Quoted, UnverifiedJws, present};
+use crate::settings::{EmailVerified, JwksSettings, NoncePolicy};
 
 /// Longest ID token that is looked at, in bytes.
 const MAX_ID_TOKEN_BYTES: usize = 16 * 1024;
@@ -31,10 +35,16 @@ pub(super) struct IdTokens {
     pub(super) audience: Audience,
     /// For the tokens that we ask for ourselves.
     own_audience: Audience,
-    issuers: Vec<String>,
-    nonce: NoncePolicy,
+    rules: Rules,
     pub(super) keys: KeyCache,
     clock: SharedClock,
+}
+
+/// In what one issuer's rules differ from another's.
+pub(super) struct Rules {
+    pub issuers: Issuers,
+    pub nonce: NoncePolicy,
+    pub email_verified: EmailVerified,
 }
 
 /// An ID token's claims. Who it is for and when it ends must be of the right type or it is refused; name and picture
@@ -43,6 +53,8 @@ pub(super) struct IdTokens {
 struct IdTokenClaims {
     #[serde(default)]
     iss: Value,
+    #[serde(default)]
+    tid: Value,
     #[serde(default)]
     aud: Value,
     #[serde(default, deserialize_with = "present")]
@@ -67,6 +79,12 @@ struct IdTokenClaims {
     picture: Value,
 }
 
+/// Who a token proves, and the nonce that is still to be judged.
+struct Proven {
+    identity: VerifiedIdentity,
+    nonce: Option<String>,
+}
+
 /// Only for naming a foreign issuer to somebody who sent its token here.
 #[derive(Deserialize)]
 struct UnverifiedIssuer {
@@ -77,8 +95,7 @@ impl IdTokens {
     pub(super) fn new(
         source: KeySource,
         client_ids: &[String],
-        issuers: Vec<String>,
-        nonce: NoncePolicy,
+        rules: Rules,
         jwks: JwksSettings,
         client: &ProviderClient,
         clock: &SharedClock,
@@ -87,8 +104,7 @@ impl IdTokens {
             audience: Audience::any_of(&source.provider, client_ids),
             own_audience: Audience::first_of(&source.provider, client_ids),
             provider: source.provider.clone(),
-            issuers,
-            nonce,
+            rules,
             keys: KeyCache::start(source, client.clone(), jwks),
             clock: SharedClock::clone(clock),
         }
@@ -96,29 +112,29 @@ impl IdTokens {
 
     /// Proves an ID token that a client handed in.
     pub(super) async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
-        let claims = self.proven_claims(credential.token.expose_secret(), &self.audience).await?;
-        self.check_nonce(claims.nonce.as_deref(), credential.nonce.as_deref())?;
-        Ok(self.identity(&claims))
+        let proven = self.prove(credential.token.expose_secret(), &self.audience).await?;
+        self.check_nonce(proven.nonce.as_deref(), credential.nonce.as_deref())?;
+        Ok(proven.identity)
     }
 
     /// Proves an ID token that the token endpoint gave us for a code. TLS alone would show whose it is (OpenID Connect Core
     /// §3.1.3.7, point 6); one set of rules for all tokens is easier to trust than an exception. The nonce must be the one
     /// that the browser was sent with, whatever `nonce` in the settings asks of others: nothing else ties the token to it.
     pub(super) async fn verify_own(&self, id_token: &str, nonce: &str) -> Result<VerifiedIdentity, Refusal> {
-        let claims = self.proven_claims(id_token, &self.own_audience).await?;
-        let problem = match claims.nonce.as_deref() {
-            Some(claim) if !nonce.is_empty() && claim == nonce => return Ok(self.identity(&claims)),
+        let proven = self.prove(id_token, &self.own_audience).await?;
+        let problem = match proven.nonce.as_deref() {
+            Some(claim) if !nonce.is_empty() && claim == nonce => return Ok(proven.identity),
             Some(_) => "is not the one that this sign-in began with",
             None => "is missing, and this sign-in began with one",
         };
         Err(Refusal::NonceMismatch(format!("the nonce in {}'s ID token {problem}", self.provider)))
     }
 
-    /// The claims of a token that is genuine, current and for one of these clients, the cheapest refusal first. The nonce
-    /// is left.
-    async fn proven_claims(&self, id_token: &str, audience: &Audience) -> Result<IdTokenClaims, Refusal> {
+    /// Whose a token is that is genuine, current and for one of these clients, the cheapest refusal first. The nonce is
+    /// left.
+    async fn prove(&self, id_token: &str, audience: &Audience) -> Result<Proven, Refusal> {
         let jws = UnverifiedJws::parse(id_token, MAX_ID_TOKEN_BYTES).map_err(invalid)?;
-        let key = self.key(&jws).await?;
+        let ProviderKey { key, issuer: key_issuer } = self.key(&jws).await?;
         check_type(jws.header().typ.as_deref())?;
         let claims: IdTokenClaims = jws.verify(&key).map_err(invalid)?;
         if claims.events.is_some() {
@@ -127,7 +143,8 @@ impl IdTokens {
                     .to_owned(),
             ));
         }
-        self.check_issuer(&claims.iss)?;
+        let claimed = Claimed { iss: &claims.iss, tid: &claims.tid, key_issuer: key_issuer.as_deref() };
+        let tenant = self.rules.issuers.check(&self.provider, &claimed)?;
         audience.check(&claims.aud, claims.azp.as_deref())?;
         check_time(&claims, self.clock.now())?;
         if !is_subject(&claims.sub) {
@@ -135,13 +152,24 @@ impl IdTokens {
                 "the token's sub is empty, longer than 255 bytes or not text".to_owned(),
             ));
         }
-        Ok(claims)
+        let profile = Profile::of_claims(
+            &claims.email,
+            &claims.email_verified,
+            &claims.name,
+            &claims.picture,
+            self.rules.email_verified,
+        );
+        // A `sub` is good within its issuer (OpenID Connect Core §2), and each tenant is an issuer of its own.
+        let subject = match tenant {
+            Some(tenant) => Cow::Owned(format!("{tenant}:{}", claims.sub)),
+            None => Cow::Borrowed(&claims.sub),
+        };
+        let identity = VerifiedIdentity::new(&self.provider, &subject, &profile);
+        Ok(Proven { identity, nonce: claims.nonce })
     }
 
-    fn identity(&self, claims: &IdTokenClaims) -> VerifiedIdentity {
-        let profile =
-            Profile::of_claims(&claims.email, &claims.email_verified, &claims.name, &claims.picture);
-        VerifiedIdentity::new(&self.provider, &claims.sub, &profile)
+    pub(super) fn email_verified(&self) -> EmailVerified {
+        self.rules.email_verified
     }
 
     pub(super) fn provider(&self) -> &str {
@@ -153,14 +181,16 @@ impl IdTokens {
         Ok(format!("{} keys", self.keys.status().keys))
     }
 
-    async fn key(&self, jws: &UnverifiedJws<'_>) -> Result<VerificationKey, Refusal> {
+    async fn key(&self, jws: &UnverifiedJws<'_>) -> Result<ProviderKey, Refusal> {
         let kid = jws.header().kid.as_deref().ok_or_else(|| {
             Refusal::InvalidToken("the token's header has no kid, so no key can be chosen for it".to_owned())
         })?;
         self.keys.key(kid).await.map_err(|error| match error {
             KeyError::Outage(outage) => Refusal::Outage(outage),
             KeyError::Unknown => match jws.unverified_claims::<UnverifiedIssuer>() {
-                Ok(UnverifiedIssuer { iss }) if !self.issuers.contains(&iss) => self.foreign_issuer(&iss),
+                Ok(UnverifiedIssuer { iss }) if !self.rules.issuers.could_be(&iss) => {
+                    self.rules.issuers.foreign(&self.provider, &iss)
+                }
                 _ => Refusal::InvalidToken(format!(
                     "the token's kid {} is not among {}'s keys",
                     Quoted(kid),
@@ -168,24 +198,6 @@ impl IdTokens {
                 )),
             },
         })
-    }
-
-    fn check_issuer(&self, iss: &Value) -> Result<(), Refusal> {
-        match iss {
-            Value::String(iss) if self.issuers.contains(iss) => Ok(()),
-            Value::String(iss) => Err(self.foreign_issuer(iss)),
-            _ => Err(Refusal::IssuerMismatch("the token's iss is not a string".to_owned())),
-        }
-    }
-
-    fn foreign_issuer(&self, iss: &str) -> Refusal {
-        let expected: Vec<String> = self.issuers.iter().map(|issuer| Quoted(issuer).to_string()).collect();
-        Refusal::IssuerMismatch(format!(
-            "token issuer {} is not {}'s, expected {}",
-            Quoted(iss),
-            self.provider,
-            expected.join(" or ")
-        ))
     }
 
     /// Clients hash the nonce or not, as their library likes: raw, SHA-256 in hex, SHA-256 in base64url.
@@ -202,7 +214,7 @@ impl IdTokens {
                 "the token's nonce is neither the nonce sent nor its SHA-256 in hex or base64url".to_owned()
             }
             (None, Some(_)) => "a nonce was sent, the token carries none".to_owned(),
-            (_, None) if self.nonce == NoncePolicy::Optional => return Ok(()),
+            (_, None) if self.rules.nonce == NoncePolicy::Optional => return Ok(()),
             (Some(_), None) => {
                 format!("the token carries a nonce, none was sent; {setting} is \"required\"")
             }

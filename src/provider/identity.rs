@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::settings::EmailVerified;
 use crate::user::{IdentityKey, MAX_NAME_CHARACTERS, is_avatar_url};
 
 /// RFC 5321 §4.5.3.1: 64 + "@" + 255. A longer address is none.
@@ -37,16 +38,22 @@ pub(super) struct Profile<'a> {
 
 impl<'a> Profile<'a> {
     /// From the standard claims (OpenID Connect Core §5.1), in an ID token or at `userinfo`. One of another type is left
-    /// out, and an address is verified only when that is `true` and no text.
+    /// out; `word` says what makes an address verified.
     pub(super) fn of_claims(
         email: &'a Value,
         email_verified: &Value,
         name: &'a Value,
         picture: &'a Value,
+        word: EmailVerified,
     ) -> Self {
+        let is_true = *email_verified == Value::Bool(true);
         Self {
-            email: email.as_str(),
-            email_verified: *email_verified == Value::Bool(true),
+            email: email.as_str().filter(|_| word != EmailVerified::Never),
+            email_verified: match word {
+                EmailVerified::Boolean => is_true,
+                EmailVerified::Text => is_true || email_verified == "true",
+                EmailVerified::Never => false,
+            },
             name: name.as_str(),
             avatar_url: picture.as_str(),
         }

@@ -1,6 +1,7 @@
 //! Provider keys as they are published (RFC 7517), and which of them we verify with.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -18,6 +19,15 @@ pub(super) struct JwkSet {
     keys: Vec<serde_json::Value>,
 }
 
+/// A key to verify a provider's tokens with. Cheap to clone.
+#[derive(Clone)]
+pub struct ProviderKey {
+    /// The key itself.
+    pub key: VerificationKey,
+    /// Whose tokens it signs, where one set has the keys of several issuers: Microsoft's own member.
+    pub issuer: Option<Arc<str>>,
+}
+
 /// A public key (RFC 7517, RFC 7518 §6), as far as we use it.
 #[derive(Deserialize)]
 struct Jwk {
@@ -32,18 +42,19 @@ struct Jwk {
     e: Option<String>,
     x: Option<String>,
     y: Option<String>,
+    issuer: Option<String>,
 }
 
 impl JwkSet {
     /// The keys we can verify with, by id. A key of another kind is passed over, not an error: providers publish some
     /// (RFC 7517 §5). Of two keys with one id the first counts.
-    pub(super) fn usable_keys(self) -> HashMap<String, VerificationKey> {
+    pub(super) fn usable_keys(self) -> HashMap<String, ProviderKey> {
         let mut keys = HashMap::new();
         for value in self.keys {
             if let Ok(jwk) = serde_json::from_value::<Jwk>(value)
                 && let Some(key) = jwk.verification_key()
             {
-                keys.entry(jwk.kid).or_insert(key);
+                keys.entry(jwk.kid).or_insert(ProviderKey { key, issuer: jwk.issuer.map(Arc::from) });
             }
         }
         keys

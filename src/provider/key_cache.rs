@@ -16,8 +16,7 @@ use tokio::sync::{Notify, watch};
 use super::Outage;
 use super::client::ProviderClient;
 use super::discovery::Discovery;
-use super::jwks::JwkSet;
-use crate::jws::VerificationKey;
+use super::jwks::{JwkSet, ProviderKey};
 use crate::settings::JwksSettings;
 
 /// Used when the provider sends no `max-age`.
@@ -33,7 +32,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 struct KeySet {
     /// The document that led to it.
     discovery: Discovery,
-    keys: HashMap<String, VerificationKey>,
+    keys: HashMap<String, ProviderKey>,
     fetched_at: Instant,
     usable_until: Instant,
 }
@@ -112,7 +111,7 @@ impl KeyCache {
     ///
     /// # Errors
     /// [`KeyError`].
-    pub async fn key(&self, kid: &str) -> Result<VerificationKey, KeyError> {
+    pub async fn key(&self, kid: &str) -> Result<ProviderKey, KeyError> {
         if let Some(key) = self.current().and_then(|set| set.keys.get(kid).cloned()) {
             return Ok(key);
         }

@@ -1,19 +1,23 @@
 //! A provider's token in, a [`VerifiedIdentity`] out. Each provider proves that the token belongs to *this* app.
 //!
-//! To add one: an OpenID Connect issuer is only a block of settings. Any other gets a file beside `github.rs` with an
+//! To add one: an OpenID Connect issuer is only a block of settings, with a kind of its own when it has ways of its own
+//! (`settings/oidc.rs`). Any other gets a file beside `github.rs` with an
 //! implementation of [`Provider`], a line in [`Providers::new`], and a test beside `tests/api/exchange_github.rs`.
 
 mod audience;
 mod client;
+mod client_secret;
 mod code_flow;
 mod discovery;
 mod github;
 mod github_device;
 mod github_flow;
 mod github_token;
+mod gitlab;
 mod google;
 mod id_token;
 mod identity;
+mod issuer;
 mod jwks;
 mod key_cache;
 mod oauth_error;
@@ -32,6 +36,7 @@ use secrecy::SecretString;
 pub use self::client::ProviderClient;
 use self::github::Github;
 pub(crate) use self::github_device::{DeviceError, DeviceFlow};
+use self::gitlab::Gitlab;
 use self::google::Google;
 pub use self::identity::VerifiedIdentity;
 pub use self::key_cache::KeysStatus;
@@ -39,7 +44,7 @@ use self::oidc::OpenIdProvider;
 pub use self::outage::{Outage, OutageKind};
 pub use self::redirect::{AuthorizationRequest, RedirectFlow, ReturnedCode};
 use crate::clock::SharedClock;
-use crate::settings::Settings;
+use crate::settings::{OidcKind, Settings};
 
 /// What a client can prove itself with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +98,9 @@ pub trait Provider: Send + Sync {
     /// Its name in the settings and in `/auth/{provider}`.
     fn name(&self) -> &str;
 
+    /// What it is, whatever it is called in the settings: `google`, `github`, `microsoft`, `apple`, `gitlab`, `oidc`.
+    fn kind(&self) -> &'static str;
+
     /// The name people know it by, for a button.
     fn display_name(&self) -> &str;
 
@@ -137,7 +145,10 @@ impl Providers {
             providers.push(Arc::new(github));
         }
         for (name, oidc) in configured.oidc.iter().filter(|(_, oidc)| !oidc.client_ids.is_empty()) {
-            providers.push(Arc::new(OpenIdProvider::new(name, oidc, settings.jwks, client, clock)));
+            providers.push(match oidc.kind {
+                OidcKind::Gitlab => Arc::new(Gitlab::new(name, oidc, settings.jwks, client, clock)),
+                _ => Arc::new(OpenIdProvider::new(name, oidc, settings.jwks, client, clock)),
+            });
         }
         let by_name = providers.into_iter().map(|provider| (provider.name().to_owned(), provider)).collect();
         Self { by_name, timeout: settings.http_client.timeout }

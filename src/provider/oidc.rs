@@ -1,24 +1,27 @@
-//! Any OpenID Connect issuer, configured by its discovery URL.
+//! Any OpenID Connect issuer, configured by its discovery URL; Microsoft and Apple are such, with settings of their own.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::client::ProviderClient;
+use super::client_secret::{AppleKey, ClientSecret};
 use super::code_flow::CodeFlow;
-use super::id_token::IdTokens;
+use super::id_token::{IdTokens, Rules};
+use super::issuer::{Issuers, Tenants};
 use super::key_cache::{KeySource, KeysStatus};
 use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
 use crate::clock::SharedClock;
-use crate::settings::{JwksSettings, OidcSettings};
+use crate::settings::{JwksSettings, OidcKind, OidcSettings, Tenancy};
 
 /// Where a discovery document is, seen from its issuer (OpenID Connect Discovery §4).
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
 /// A provider configured by its discovery URL.
 pub(super) struct OpenIdProvider {
-    id_tokens: Arc<IdTokens>,
+    pub(super) id_tokens: Arc<IdTokens>,
     redirect: Option<CodeFlow>,
+    kind: &'static str,
     display_name: String,
 }
 
@@ -30,29 +33,62 @@ impl OpenIdProvider {
         client: &ProviderClient,
         clock: &SharedClock,
     ) -> Self {
-        // The issuer is ours to know, not the document's to choose.
-        let belonging =
-            settings.discovery_url.strip_suffix(DISCOVERY_PATH).unwrap_or(&settings.discovery_url);
-        let issuer = settings.issuer.clone().unwrap_or_else(|| belonging.to_owned());
+        let (issuer, issuers) = issuers(settings);
         let source = KeySource {
             provider: name.to_owned(),
             discovery_url: settings.discovery_url.clone(),
             issuer: Some(issuer.clone()),
         };
-        let id_tokens =
-            IdTokens::new(source, &settings.client_ids, vec![issuer], settings.nonce, jwks, client, clock);
-        let id_tokens = Arc::new(id_tokens);
-        let redirect =
-            CodeFlow::new(&id_tokens, &settings.client_ids, settings.client_secret.as_ref(), client);
+        let rules = Rules { issuers, nonce: settings.nonce, email_verified: settings.email_verified };
+        let id_tokens = Arc::new(IdTokens::new(source, &settings.client_ids, rules, jwks, client, clock));
+        let redirect = client_secret(settings, &issuer, clock)
+            .and_then(|secret| CodeFlow::new(&id_tokens, &settings.client_ids, secret, client))
+            .map(|flow| {
+                flow.authenticating_by(settings.token_endpoint_auth_method)
+                    .asking_for(&settings.scopes, settings.response_mode)
+            });
+        let kind = match settings.kind {
+            OidcKind::Oidc => "oidc",
+            OidcKind::Microsoft => "microsoft",
+            OidcKind::Apple => "apple",
+            OidcKind::Gitlab => "gitlab",
+        };
         let display_name = settings.display_name.clone().unwrap_or_else(|| name.to_owned());
-        Self { id_tokens, redirect, display_name }
+        Self { id_tokens, redirect, kind, display_name }
     }
+}
+
+/// The issuer that the discovery document must name, and those whose tokens count: ours to know, not the document's to
+/// choose.
+pub(super) fn issuers(settings: &OidcSettings) -> (String, Issuers) {
+    if settings.kind == OidcKind::Microsoft {
+        let tenancy = Tenancy::of(&settings.discovery_url);
+        let tenants = Tenants { tenancy, listed: settings.tenants.clone() };
+        return (tenants.tenancy.document_issuer(), Issuers::OfTenants(tenants));
+    }
+    let url = &settings.discovery_url;
+    let belonging = || url.strip_suffix(DISCOVERY_PATH).unwrap_or(url).to_owned();
+    let issuer = settings.issuer.clone().unwrap_or_else(belonging);
+    (issuer.clone(), Issuers::Named(vec![issuer]))
+}
+
+/// `None` when there can be no redirect flow: Apple has no public clients.
+fn client_secret(settings: &OidcSettings, issuer: &str, clock: &SharedClock) -> Option<ClientSecret> {
+    if settings.kind == OidcKind::Apple {
+        let client_id = settings.client_ids.first()?;
+        return AppleKey::new(&settings.apple, client_id, issuer, clock).map(ClientSecret::Made);
+    }
+    Some(settings.client_secret.clone().map_or(ClientSecret::None, ClientSecret::Fixed))
 }
 
 #[async_trait]
 impl Provider for OpenIdProvider {
     fn name(&self) -> &str {
         self.id_tokens.provider()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.kind
     }
 
     fn display_name(&self) -> &str {

@@ -42,6 +42,12 @@ pub trait RedirectFlow: Send + Sync {
     /// When the provider's discovery document cannot be had.
     async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Outage>;
 
+    /// Whether the provider has the browser post the answer as a form (OAuth 2.0 Form Post Response Mode), and not follow a
+    /// redirect with it.
+    fn returns_by_form(&self) -> bool {
+        false
+    }
+
     /// Exchanges the code for the provider's token, proves that, and forgets it.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use super::Refusal;
 use super::client::ProviderClient;
 use super::discovery::{self, Discovery};
 use super::identity::Profile;
+use crate::settings::EmailVerified;
 
 /// The answer (OpenID Connect Core §5.3.2). All but `sub` is decoration.
 #[derive(Deserialize)]
@@ -25,8 +26,8 @@ pub(super) struct UserInfo {
 }
 
 impl UserInfo {
-    pub(super) fn profile(&self) -> Profile<'_> {
-        Profile::of_claims(&self.email, &self.email_verified, &self.name, &self.picture)
+    pub(super) fn profile(&self, word: EmailVerified) -> Profile<'_> {
+        Profile::of_claims(&self.email, &self.email_verified, &self.name, &self.picture, word)
     }
 }
 

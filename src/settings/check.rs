@@ -31,7 +31,7 @@ impl Settings {
                 "GitHub is asked with both whether a token belongs to your app: set both or neither",
             ));
         }
-        for name in self.providers.oidc.keys() {
+        for (name, oidc) in &self.providers.oidc {
             let key = format!("providers.{name}");
             if RESERVED_PROVIDER_NAMES.contains(&name.as_str()) {
                 return Err(SettingsError::new(
@@ -48,6 +48,7 @@ impl Settings {
                     "Choose another name",
                 ));
             }
+            oidc.check(name)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 mod check;
 mod explain;
 mod load;
+mod oidc;
 mod password;
 mod providers;
 mod public_url;
@@ -22,8 +23,12 @@ use serde::{Deserialize, Deserializer};
 pub(crate) use self::check::check_provider_url;
 pub use self::explain::SettingsError;
 pub use self::load::{Environment, Sources};
+pub use self::oidc::{
+    AppleSettings, ClientAuthentication, EmailVerified, NoncePolicy, OidcKind, OidcSettings, ResponseMode,
+    Tenancy, TenantScope, is_tenant_id,
+};
 pub use self::password::PasswordSettings;
-pub use self::providers::{GithubSettings, GoogleSettings, NoncePolicy, OidcSettings, ProvidersSettings};
+pub use self::providers::{GithubSettings, GoogleSettings, ProvidersSettings};
 pub use self::public_url::PublicUrl;
 pub use self::sign_in::SignInSettings;
 use crate::db::{DatabaseUrl, PreparedStatements};

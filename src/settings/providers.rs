@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
+use super::oidc::{NoncePolicy, OidcSettings};
 use super::values;
 
 /// All providers. One without client ids does not exist: its routes answer 404.
@@ -16,7 +17,7 @@ pub struct ProvidersSettings {
     pub google: GoogleSettings,
     /// `[providers.github]`
     pub github: GithubSettings,
-    /// `[providers.<name>]` with `kind = "oidc"`.
+    /// `[providers.<name>]`, each with its `kind`.
     pub oidc: BTreeMap<String, OidcSettings>,
 }
 
@@ -60,59 +61,6 @@ pub struct GithubSettings {
     pub api_url: String,
     /// GitHub's pages, for the redirect flow.
     pub web_url: String,
-}
-
-/// `[providers.<name>]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OidcSettings {
-    /// `"oidc"`, spelled out so that a mistyped `[providers.gogle]` is an error and not a provider.
-    #[serde(rename = "kind")]
-    pub kind: OidcKind,
-    /// The provider's discovery document.
-    pub discovery_url: String,
-    /// The app's client ids there.
-    #[serde(deserialize_with = "values::list")]
-    pub client_ids: Vec<String>,
-    /// The secret of the first of them, for the redirect flow; an app without one has PKCE alone.
-    #[serde(default, deserialize_with = "values::secret")]
-    pub client_secret: Option<SecretString>,
-    /// What people know it by; its name in the settings when absent.
-    pub display_name: Option<String>,
-    /// The `iss` of its tokens; the one that belongs to `discovery_url` when absent.
-    pub issuer: Option<String>,
-    /// What is asked of a nonce.
-    #[serde(default)]
-    pub nonce: NoncePolicy,
-}
-
-/// The one kind a further provider can be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OidcKind {
-    /// OpenID Connect with discovery.
-    Oidc,
-}
-
-impl<'de> Deserialize<'de> for OidcKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        values::one_of(deserializer, &[("oidc", Self::Oidc)])
-    }
-}
-
-/// What is asked of an ID token's `nonce` (OpenID Connect Core §3.1.3.7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum NoncePolicy {
-    /// Compared when the client sends one: some native sign-in libraries cannot.
-    #[default]
-    Optional,
-    /// The client must send one and the token must carry it.
-    Required,
-}
-
-impl<'de> Deserialize<'de> for NoncePolicy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        values::one_of(deserializer, &[("optional", Self::Optional), ("required", Self::Required)])
-    }
 }
 
 /// By hand, since serde's `flatten` forgets which key a value belongs to and with it the place in the error.

@@ -98,6 +98,17 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
 }
 
+/// A secret in a file that is named; an empty name is none.
+pub(super) fn secret_in_file<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    let path = Option::<String>::deserialize(deserializer)?.filter(|path| !path.is_empty());
+    let text = path.map(std::fs::read_to_string).transpose();
+    let text =
+        text.map_err(|error| D::Error::custom(format!("the file cannot be read: {}", error.kind())))?;
+    Ok(text.map(SecretString::from))
+}
+
 /// Secrets, as a list or separated by commas.
 pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
     Ok(list(deserializer)?.into_iter().map(SecretString::from).collect())

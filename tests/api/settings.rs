@@ -3,6 +3,7 @@
 
 mod development_secret;
 mod precedence;
+mod providers;
 mod refusals;
 
 use crate::support::process::Tokenbooth;

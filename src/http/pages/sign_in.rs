@@ -60,21 +60,28 @@ mod tests {
 
     #[test]
     fn each_provider_is_a_link_that_comes_back() {
-        let way_in = |provider: &str, name: &str| WayIn { provider: provider.into(), name: name.into() };
+        let way_in =
+            |provider: &str, kind, name: &str| WayIn { provider: provider.into(), kind, name: name.into() };
         let page = SignInPage {
             layout: Layout::of_nobody("/booth"),
-            ways_in: vec![way_in("github", "GitHub"), way_in("google", "Google"), way_in("acme", "A & C")],
+            ways_in: vec![
+                way_in("github", "github", "GitHub"),
+                way_in("google", "google", "Google"),
+                way_in("acme", "oidc", "A & C"),
+                way_in("work", "microsoft", "Microsoft"),
+            ],
             password: false,
             redirect_to: "/booth/admin?q=a%20b&after=c".into(),
         };
         let page = page.render().expect("a page");
-        for provider in ["github", "google", "acme"] {
+        for provider in ["github", "google", "acme", "work"] {
             let back = "redirect_to=%2Fbooth%2Fadmin%3Fq%3Da%2520b%26after%3Dc";
             let link = format!("href=\"/booth/auth/{provider}/login?{back}\"");
             assert!(page.contains(&format!("id=\"sign-in-{provider}\"")) && page.contains(&link), "{page}");
         }
         assert!(page.contains("Sign in with A &#38; C"), "{page}");
         assert!(page.contains("fill=\"#EA4335\""), "Google's logo has its own colours: {page}");
+        assert!(page.contains("fill=\"#F25022\""), "and Microsoft's, by whatever name it goes: {page}");
         assert!(!page.contains("type=\"password\""), "{page}");
     }
 }

@@ -6,6 +6,8 @@ use crate::provider::Providers;
 pub(super) struct WayIn {
     /// As in `/auth/{provider}`.
     pub(super) provider: String,
+    /// Whose mark it has: as `Provider::kind`.
+    pub(super) kind: &'static str,
     pub(super) name: String,
 }
 
@@ -15,10 +17,11 @@ pub(super) fn ways_in(providers: &Providers) -> Vec<WayIn> {
     let mut ways: Vec<WayIn> = able
         .map(|provider| WayIn {
             provider: provider.name().to_owned(),
+            kind: provider.kind(),
             name: provider.display_name().to_owned(),
         })
         .collect();
-    ways.sort_by_key(|way| match way.provider.as_str() {
+    ways.sort_by_key(|way| match way.kind {
         "google" => 0,
         "github" => 1,
         _ => 2,

@@ -78,7 +78,15 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
         ("log.level", VALUE, levels),
         ("log.format", VALUE, "expected \"text\" or \"json\""),
         ("providers.google.nonce", VALUE, "expected \"optional\" or \"required\""),
-        ("providers.acme.kind", VALUE, "expected \"oidc\""),
+        ("providers.acme.kind", VALUE, "expected \"oidc\" or \"microsoft\" or \"apple\" or \"gitlab\""),
+        ("providers.acme.email_verified", VALUE, "expected \"boolean\" or \"text\" or \"never\""),
+        ("providers.acme.response_mode", VALUE, "expected \"query\" or \"form_post\""),
+        (
+            "providers.acme.token_endpoint_auth_method",
+            VALUE,
+            "expected \"client_secret_basic\" or \"client_secret_post\"",
+        ),
+        ("providers.acme.private_key_file", VALUE, "the file cannot be read: entity not found"),
         ("token", VALUE, "expected a table"),
         ("providers.acme", VALUE, "expected a table"),
     ] {
