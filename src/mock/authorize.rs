@@ -6,7 +6,8 @@ use actix_web::web::{self, Bytes};
 use actix_web::{HttpRequest, HttpResponse};
 use url::Url;
 
-use super::issuer::Issuer;
+use super::apple;
+use super::issuer::{Issuer, Ways};
 use super::page::{self, Choice};
 use super::params::Params;
 use super::values::random_base62;
@@ -47,8 +48,8 @@ impl Refused {
 }
 
 impl AuthorizationRequest {
-    /// Reads a request to a provider whose only client is `client_id`.
-    pub(super) fn read(client_id: &str, query: &Params) -> Result<Self, Refused> {
+    /// Reads a request to a provider whose only client is `client_id`, and whose only `response_mode` is this.
+    pub(super) fn read(client_id: &str, response_mode: &str, query: &Params) -> Result<Self, Refused> {
         match query.get("client_id") {
             None => return Err(Refused::OnPage("invalid_request: client_id is missing")),
             Some(asked) if asked != client_id => {
@@ -61,8 +62,8 @@ impl AuthorizationRequest {
         if !may_be_redirected_to(&redirect_uri) {
             return Err(Refused::OnPage("invalid_request: redirect_uri is no absolute http or https URL"));
         }
-        if query.get("response_mode").is_some_and(|mode| mode != "query") {
-            return Err(Refused::OnPage("invalid_request: the only response_mode is query"));
+        if query.get("response_mode").unwrap_or("query") != response_mode {
+            return Err(Refused::OnPage("invalid_request: the provider has another response_mode"));
         }
         let request = Self {
             redirect_uri,
@@ -104,6 +105,14 @@ impl AuthorizationRequest {
     }
 }
 
+impl AuthorizationRequest {
+    /// The same in a form that the browser posts by itself (OAuth 2.0 Form Post Response Mode §2).
+    fn form_post(&self, members: &[(&str, &str)]) -> HttpResponse {
+        let state = self.state.iter().map(|state| ("state", state.as_str()));
+        page::form_post(&self.redirect_uri, members.iter().copied().chain(state))
+    }
+}
+
 /// A URL with a fragment cannot take a query (RFC 6749 §3.1.2).
 fn may_be_redirected_to(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.fragment().is_none())
@@ -128,7 +137,8 @@ fn read(issuer: &Issuer, request: &HttpRequest) -> Result<(Params, Authorization
     if query.get("response_type") != Some("code") {
         return Err(Refused::OnPage("unsupported_response_type: the only response_type is code"));
     }
-    let asked = AuthorizationRequest::read(issuer.sign_in().client_id, &query)?;
+    let response_mode = if issuer.sign_in().ways == Ways::Apple { "form_post" } else { "query" };
+    let asked = AuthorizationRequest::read(issuer.sign_in().client_id, response_mode, &query)?;
     if asked.scope.is_empty() {
         return Err(Refused::OnPage("invalid_request: scope is missing"));
     }
@@ -148,6 +158,9 @@ fn decide(
         Choice::Open => {
             page::consent(sign_in.provider, sign_in.client_id, &asked.scope, request.query_string())
         }
+        Choice::Deny if sign_in.ways == Ways::Apple => {
+            asked.form_post(&[("error", "user_cancelled_authorize")])
+        }
         Choice::Deny => {
             members.extend([("error", "access_denied"), ("error_description", "The person denied access.")]);
             asked.redirect(&members)
@@ -156,10 +169,18 @@ fn decide(
             let code = format!("{}{}", sign_in.code_prefix, random_base62(64));
             let scope = (sign_in.granted)(&asked.scope);
             members.push(("code", &code));
-            if sign_in.like_google {
-                members.extend([("scope", scope.as_str()), ("authuser", "0"), ("prompt", "consent")]);
-            }
-            let answer = asked.redirect(&members);
+            let user = apple::user(&issuer.person(name)).to_string();
+            let answer = match sign_in.ways {
+                Ways::Apple => {
+                    members.push(("user", &user));
+                    asked.form_post(&members)
+                }
+                Ways::Google => {
+                    members.extend([("scope", scope.as_str()), ("authuser", "0"), ("prompt", "consent")]);
+                    asked.redirect(&members)
+                }
+                Ways::Standard => asked.redirect(&members),
+            };
             issuer.codes().issue(&code, asked, name.clone());
             answer
         }

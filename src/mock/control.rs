@@ -12,13 +12,13 @@ use serde_json::{Map, Value, json};
 use super::world::World;
 use super::{Endpoint, Fault, GithubGrant, Grant, Issuer, MockError};
 
-/// `GET|POST /mock/{google|oidc}/id_token`; the body, if any, is laid over the claims.
+/// `GET|POST /mock/{issuer}/id_token`; the body, if any, is laid over the claims.
 pub(super) async fn id_token(issuer: web::Data<Issuer>, body: Bytes) -> Result<HttpResponse, ControlError> {
     let changes: Value = parse(&body)?;
     Ok(HttpResponse::Ok().json(json!({ "id_token": issuer.id_token(changes) })))
 }
 
-/// `GET|POST /mock/{google|oidc}/access_token`; the body, if any, has members of [`Grant`] and of
+/// `GET|POST /mock/{issuer}/access_token`; the body, if any, has members of [`Grant`] and of
 /// its person, on one level.
 pub(super) async fn access_token(
     issuer: web::Data<Issuer>,
@@ -28,7 +28,7 @@ pub(super) async fn access_token(
     Ok(HttpResponse::Ok().json(json!({ "access_token": issuer.access_token(grant) })))
 }
 
-/// `POST /mock/{google|oidc}/rotate`.
+/// `POST /mock/{issuer}/rotate`.
 pub(super) async fn rotate(issuer: web::Data<Issuer>) -> Result<HttpResponse, ControlError> {
     // Making the key holds up the mock for a tenth of a second, which hurts nobody here.
     let key = issuer.keys().rotate()?;

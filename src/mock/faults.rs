@@ -46,11 +46,41 @@ pub enum Endpoint {
     GithubDeviceCode,
     /// GitHub's page for user codes.
     GithubDevice,
+    /// Microsoft's discovery documents, of `common` and of each tenant.
+    MicrosoftDiscovery,
+    /// Microsoft's key set.
+    MicrosoftJwks,
+    /// Microsoft's userinfo.
+    MicrosoftUserinfo,
+    /// Microsoft's authorization endpoint, its page included.
+    MicrosoftAuthorize,
+    /// Microsoft's token endpoint.
+    MicrosoftToken,
+    /// Apple's discovery document.
+    AppleDiscovery,
+    /// Apple's key set.
+    AppleJwks,
+    /// Apple's authorization endpoint, its page included.
+    AppleAuthorize,
+    /// Apple's token endpoint.
+    AppleToken,
+    /// GitLab's discovery document.
+    GitlabDiscovery,
+    /// GitLab's key set.
+    GitlabJwks,
+    /// GitLab's userinfo.
+    GitlabUserinfo,
+    /// GitLab's authorization endpoint, its page included.
+    GitlabAuthorize,
+    /// GitLab's token endpoint.
+    GitlabToken,
+    /// GitLab's information on an access token.
+    GitlabTokenInfo,
 }
 
 impl Endpoint {
     /// Every endpoint, in the order of their declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 33] = [
         Self::Discovery,
         Self::Jwks,
         Self::Tokeninfo,
@@ -69,6 +99,21 @@ impl Endpoint {
         Self::GithubToken,
         Self::GithubDeviceCode,
         Self::GithubDevice,
+        Self::MicrosoftDiscovery,
+        Self::MicrosoftJwks,
+        Self::MicrosoftUserinfo,
+        Self::MicrosoftAuthorize,
+        Self::MicrosoftToken,
+        Self::AppleDiscovery,
+        Self::AppleJwks,
+        Self::AppleAuthorize,
+        Self::AppleToken,
+        Self::GitlabDiscovery,
+        Self::GitlabJwks,
+        Self::GitlabUserinfo,
+        Self::GitlabAuthorize,
+        Self::GitlabToken,
+        Self::GitlabTokenInfo,
     ];
 
     /// Its name in the mock's own URLs and counters.
@@ -92,6 +137,21 @@ impl Endpoint {
             Self::GithubToken => "github_token",
             Self::GithubDeviceCode => "github_device_code",
             Self::GithubDevice => "github_device",
+            Self::MicrosoftDiscovery => "microsoft_discovery",
+            Self::MicrosoftJwks => "microsoft_jwks",
+            Self::MicrosoftUserinfo => "microsoft_userinfo",
+            Self::MicrosoftAuthorize => "microsoft_authorize",
+            Self::MicrosoftToken => "microsoft_token",
+            Self::AppleDiscovery => "apple_discovery",
+            Self::AppleJwks => "apple_jwks",
+            Self::AppleAuthorize => "apple_authorize",
+            Self::AppleToken => "apple_token",
+            Self::GitlabDiscovery => "gitlab_discovery",
+            Self::GitlabJwks => "gitlab_jwks",
+            Self::GitlabUserinfo => "gitlab_userinfo",
+            Self::GitlabAuthorize => "gitlab_authorize",
+            Self::GitlabToken => "gitlab_token",
+            Self::GitlabTokenInfo => "gitlab_token_info",
         }
     }
 
@@ -116,6 +176,21 @@ impl Endpoint {
             Self::GithubToken => "/github/login/oauth/access_token",
             Self::GithubDeviceCode => "/github/login/device/code",
             Self::GithubDevice => "/github/login/device",
+            Self::MicrosoftDiscovery => "/microsoft/{tenant}/v2.0/.well-known/openid-configuration",
+            Self::MicrosoftJwks => "/microsoft/common/discovery/v2.0/keys",
+            Self::MicrosoftUserinfo => "/microsoft/graph/oidc/userinfo",
+            Self::MicrosoftAuthorize => "/microsoft/common/oauth2/v2.0/authorize",
+            Self::MicrosoftToken => "/microsoft/common/oauth2/v2.0/token",
+            Self::AppleDiscovery => "/apple/.well-known/openid-configuration",
+            Self::AppleJwks => "/apple/auth/keys",
+            Self::AppleAuthorize => "/apple/auth/authorize",
+            Self::AppleToken => "/apple/auth/token",
+            Self::GitlabDiscovery => "/gitlab/.well-known/openid-configuration",
+            Self::GitlabJwks => "/gitlab/oauth/discovery/keys",
+            Self::GitlabUserinfo => "/gitlab/oauth/userinfo",
+            Self::GitlabAuthorize => "/gitlab/oauth/authorize",
+            Self::GitlabToken => "/gitlab/oauth/token",
+            Self::GitlabTokenInfo => "/gitlab/oauth/token/info",
         }
     }
 

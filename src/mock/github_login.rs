@@ -31,7 +31,7 @@ pub(super) async fn authorize(world: web::Data<World>, request: HttpRequest, bod
     let Some(query) = Params::of_query(&request) else {
         return page::refusal(PROVIDER, TWICE);
     };
-    let asked = match AuthorizationRequest::read(CLIENT_ID, &query) {
+    let asked = match AuthorizationRequest::read(CLIENT_ID, "query", &query) {
         Ok(asked) => asked,
         Err(refused) => return refused.answer(PROVIDER),
     };

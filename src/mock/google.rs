@@ -10,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use super::grant::Issued;
 pub use super::grant::WEB_CLIENT_ID;
-use super::issuer::{Profile, SignIn};
+use super::issuer::{Profile, Secret, SignIn, Ways};
 use super::keys::KeyOwner;
 use super::values::{lay_over, unix_now};
-use super::{Issuer, MockError};
+use super::{Issuer, MockError, Person};
 
 /// The web client's secret.
 pub const CLIENT_SECRET: &str = "GOCSPX-demo_google-client-secret";
@@ -27,15 +27,16 @@ pub(super) fn issuer(base_url: &str) -> Result<Issuer, MockError> {
         owner: KeyOwner::Google,
         discovery: discovery(&format!("{base_url}/google")),
         base_claims: json!({ "iss": ISSUER, "azp": WEB_CLIENT_ID, "aud": WEB_CLIENT_ID }),
+        describe: Person::claims,
         token_prefix: "ya29.a0",
         realm: format!("{ISSUER}/"),
         sign_in: SignIn {
             provider: "Mock Google",
             client_id: WEB_CLIENT_ID,
-            client_secret: CLIENT_SECRET,
+            client_secret: Secret::Text(CLIENT_SECRET),
             code_prefix: "4/0A",
             granted,
-            like_google: true,
+            ways: Ways::Google,
         },
     })
 }

@@ -1,6 +1,6 @@
 //! An OpenID Connect issuer: its discovery document, its keys, the tokens it mints and the three
 //! endpoints that every issuer has. Google is one (`google.rs`), the generic issuer another
-//! (`oidc.rs`). How it signs people in is in `authorize.rs` and `token_endpoint.rs`.
+//! (`oidc.rs`), then there are Microsoft, Apple and GitLab. How it signs people in is in `authorize.rs` and `token_endpoint.rs`.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,6 +9,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Map, Value, json};
 
+use super::apple::AppleTeam;
 use super::codes::Codes;
 use super::grant::{AccessTokens, Issued, LIFETIME};
 use super::keys::KeyOwner;
@@ -21,6 +22,8 @@ pub(super) struct Profile {
     pub(super) discovery: Value,
     /// Claims of every ID token besides the person's and the times.
     pub(super) base_claims: Value,
+    /// What it says of a person, in tokens and at userinfo.
+    pub(super) describe: fn(&Person) -> Value,
     pub(super) token_prefix: &'static str,
     /// The realm of its `WWW-Authenticate`.
     pub(super) realm: String,
@@ -32,12 +35,31 @@ pub(super) struct SignIn {
     /// What its pages are headed with.
     pub(super) provider: &'static str,
     pub(super) client_id: &'static str,
-    pub(super) client_secret: &'static str,
+    pub(super) client_secret: Secret,
     pub(super) code_prefix: &'static str,
     /// What an asked scope is called once it is granted.
     pub(super) granted: fn(&str) -> String,
-    /// Whether the redirect back has the members that only Google sends.
-    pub(super) like_google: bool,
+    /// Whose ways the answer to the application has.
+    pub(super) ways: Ways,
+}
+
+/// How a client's secret is known to be its own.
+pub(super) enum Secret {
+    /// It is this text.
+    Text(&'static str),
+    /// It is a JWT by a key that the client registered.
+    Signed(AppleTeam),
+}
+
+/// In what answers to an application differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ways {
+    /// As the standards have them.
+    Standard,
+    /// With members that only Google sends.
+    Google,
+    /// In a form, with what only Apple sends.
+    Apple,
 }
 
 /// The controls of one mock issuer.
@@ -45,6 +67,7 @@ pub struct Issuer {
     keys: KeySet,
     tokens: AccessTokens,
     base_claims: Value,
+    describe: fn(&Person) -> Value,
     realm: String,
     discovery: Value,
     discovery_changes: Mutex<Value>,
@@ -61,6 +84,7 @@ impl Issuer {
             keys: KeySet::new(profile.owner)?,
             tokens: AccessTokens::new(profile.token_prefix),
             base_claims: profile.base_claims,
+            describe: profile.describe,
             realm: profile.realm,
             discovery: profile.discovery,
             discovery_changes: Mutex::default(),
@@ -85,13 +109,23 @@ impl Issuer {
         self.sign_claims(&self.claims(changes))
     }
 
+    /// The same for another person, described as this issuer describes people.
+    pub fn id_token_of(&self, person: &Person, changes: Value) -> String {
+        self.sign_claims(&self.claims_of(person, changes))
+    }
+
     /// The claims that [`Self::id_token`] would sign.
     pub fn claims(&self, changes: Value) -> Value {
+        self.claims_of(&Person::default(), changes)
+    }
+
+    /// The claims that [`Self::id_token_of`] would sign.
+    pub fn claims_of(&self, person: &Person, changes: Value) -> Value {
         let iat = changes["iat"].as_i64().unwrap_or_else(unix_now);
         let exp = iat.saturating_add(LIFETIME);
         let mut claims = Map::new();
         lay_over(&mut claims, self.base_claims.clone());
-        lay_over(&mut claims, Person::default().claims());
+        lay_over(&mut claims, (self.describe)(person));
         lay_over(&mut claims, json!({ "iat": iat, "exp": exp }));
         lay_over(&mut claims, changes);
         Value::Object(claims)
@@ -186,7 +220,7 @@ impl Issuer {
         let document = self.discovery();
         let announced = document["authorization_response_iss_parameter_supported"] == true;
         let issuer = document["issuer"].as_str().map(str::to_owned);
-        issuer.filter(|_| self.sign_in.like_google || announced)
+        issuer.filter(|_| self.sign_in.ways == Ways::Google || announced)
     }
 }
 
@@ -215,12 +249,12 @@ pub(super) async fn userinfo(issuer: web::Data<Issuer>, request: HttpRequest) ->
             .json(json!({ "error": "invalid_request", "error_description": "Invalid Credentials" }));
     };
     let mut members = Map::new();
-    lay_over(&mut members, found.grant.person.claims());
+    lay_over(&mut members, (issuer.describe)(&found.grant.person));
     lay_over(&mut members, found.grant.userinfo);
     HttpResponse::Ok().json(members)
 }
 
-fn bearer(request: &HttpRequest) -> Option<&str> {
+pub(super) fn bearer(request: &HttpRequest) -> Option<&str> {
     let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)

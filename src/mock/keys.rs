@@ -29,6 +29,9 @@ static RSA_KEYS: LazyLock<Mutex<RsaKeys>> = LazyLock::new(Mutex::default);
 pub(super) enum KeyOwner {
     Google,
     Oidc,
+    Microsoft,
+    Apple,
+    Gitlab,
     Nobody,
 }
 

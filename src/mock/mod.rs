@@ -1,4 +1,4 @@
-//! A mock Google, a mock GitHub and a generic OpenID Connect issuer on loopback: real RSA keys,
+//! A mock Google, GitHub, Microsoft, Apple and GitLab and a generic OpenID Connect issuer on loopback: real RSA keys,
 //! real tokens, the real APIs' shapes. `tokenbooth demo` runs it, and the tests talk to it. People sign in there with a
 //! browser, too: at a page that asks who to be, or without the page when the URL has `mock_person=<name>`.
 //!
@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+pub mod apple;
 mod authorize;
 mod codes;
 mod control;
@@ -27,6 +28,7 @@ mod github_answers;
 mod github_api;
 mod github_device;
 mod github_login;
+pub mod gitlab;
 pub mod google;
 mod grant;
 mod issuer;
@@ -34,6 +36,7 @@ mod journal;
 pub mod junk;
 mod key_set;
 mod keys;
+pub mod microsoft;
 mod middleware;
 mod mint;
 pub mod oidc;
@@ -133,6 +136,60 @@ impl MockProviders {
         ]
         .map(|(key, value)| (format!("providers.{name}.{key}"), value))
         .into()
+    }
+
+    /// The settings that make the mock Microsoft the provider `name`, for people of any tenant.
+    pub fn microsoft_settings(&self, name: &str) -> Vec<(String, String)> {
+        let discovery = self.url_of(Endpoint::MicrosoftDiscovery).replace("{tenant}", "common");
+        [
+            ("kind", "microsoft".into()),
+            ("discovery_url", discovery),
+            ("client_ids", microsoft::CLIENT_ID.into()),
+            ("client_secret", microsoft::CLIENT_SECRET.into()),
+        ]
+        .map(|(key, value)| (format!("providers.{name}.{key}"), value))
+        .into()
+    }
+
+    /// The settings that make the mock Apple the provider `name`, for the web page and for the app.
+    pub fn apple_settings(&self, name: &str) -> Vec<(String, String)> {
+        [
+            ("kind", "apple".into()),
+            ("discovery_url", self.url_of(Endpoint::AppleDiscovery)),
+            ("client_ids", [apple::SERVICES_ID, apple::BUNDLE_ID].join(",")),
+            ("team_id", apple::TEAM_ID.into()),
+            ("key_id", apple::KEY_ID.into()),
+            ("private_key", self.apple().private_key().to_owned()),
+        ]
+        .map(|(key, value)| (format!("providers.{name}.{key}"), value))
+        .into()
+    }
+
+    /// The settings that make the mock GitLab the provider `name`.
+    pub fn gitlab_settings(&self, name: &str) -> Vec<(String, String)> {
+        [
+            ("kind", "gitlab".into()),
+            ("discovery_url", self.url_of(Endpoint::GitlabDiscovery)),
+            ("client_ids", gitlab::CLIENT_ID.into()),
+            ("client_secret", gitlab::CLIENT_SECRET.into()),
+        ]
+        .map(|(key, value)| (format!("providers.{name}.{key}"), value))
+        .into()
+    }
+
+    /// The mock Microsoft.
+    pub fn microsoft(&self) -> &Issuer {
+        &self.world().microsoft
+    }
+
+    /// The mock Apple.
+    pub fn apple(&self) -> &Issuer {
+        &self.world().apple
+    }
+
+    /// The mock GitLab.
+    pub fn gitlab(&self) -> &Issuer {
+        &self.world().gitlab
     }
 
     /// The mock Google.

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::issuer::{Profile, SignIn};
+use super::issuer::{Profile, Secret, SignIn, Ways};
 use super::keys::KeyOwner;
-use super::{Issuer, MockError};
+use super::{Issuer, MockError, Person};
 
 /// The client id of the application under test: `aud` of every token unless set otherwise.
 pub const CLIENT_ID: &str = "demo-oidc-client";
@@ -30,15 +30,16 @@ pub(super) fn issuer(base_url: &str) -> Result<Issuer, MockError> {
             "code_challenge_methods_supported": ["S256"]
         }),
         base_claims: json!({ "iss": base, "aud": CLIENT_ID }),
+        describe: Person::claims,
         token_prefix: "oidc_",
         realm: base,
         sign_in: SignIn {
             provider: "Mock OpenID Connect",
             client_id: CLIENT_ID,
-            client_secret: CLIENT_SECRET,
+            client_secret: Secret::Text(CLIENT_SECRET),
             code_prefix: "",
             granted: str::to_owned,
-            like_google: false,
+            ways: Ways::Standard,
         },
     })
 }

@@ -108,6 +108,31 @@ pub(super) fn consent(provider: &str, application: &str, scope: &str, query: &st
     page(StatusCode::OK, provider, &content)
 }
 
+/// A page whose form goes to the application by itself, from a site that is not the application's.
+pub(super) fn form_post<'a>(action: &str, members: impl Iterator<Item = (&'a str, &'a str)>) -> HttpResponse {
+    let mut inputs = String::new();
+    for (name, value) in members {
+        let (name, value) = (escape(name), escape(value));
+        // Writing to a string cannot fail.
+        let _ = writeln!(inputs, r#"<input type="hidden" name="{name}" value="{value}">"#);
+    }
+    let action = escape(action);
+    HttpResponse::Ok()
+        .content_type(ContentType::html())
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(format!(
+            r#"<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>One moment</title><link rel="icon" href="data:,"></head>
+<body onload="document.forms[0].submit()">
+<form method="post" action="{action}">
+{inputs}</form>
+</body>
+</html>
+"#
+        ))
+}
+
 /// Text as HTML content and as an attribute in quotes.
 pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::world::World;
 use super::{
-    MockError, authorize, control, github_api, github_device, github_login, google, issuer, middleware,
-    token_endpoint,
+    MockError, authorize, control, github_api, github_device, github_login, gitlab, google, issuer,
+    microsoft, middleware, token_endpoint,
 };
 
 /// A running mock: its world, and the means to stop it.
@@ -31,6 +31,9 @@ impl Drop for Running {
 fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
     let google = web::Data::from(world.google.clone());
     let oidc = web::Data::from(world.oidc.clone());
+    let microsoft = web::Data::from(world.microsoft.clone());
+    let apple = web::Data::from(world.apple.clone());
+    let gitlab = web::Data::from(world.gitlab.clone());
     app.app_data(web::Data::from(world.clone()))
         .service(
             web::scope("/google")
@@ -57,6 +60,39 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
                 .route("/userinfo", web::post().to(issuer::userinfo)),
         )
         .service(
+            web::scope("/microsoft")
+                .app_data(microsoft.clone())
+                .route(
+                    "/{tenant}/v2.0/.well-known/openid-configuration",
+                    web::get().to(microsoft::discovery_of_tenant),
+                )
+                .route("/common/discovery/v2.0/keys", web::get().to(issuer::jwks))
+                .route("/common/oauth2/v2.0/authorize", web::get().to(authorize::authorize))
+                .route("/common/oauth2/v2.0/authorize", web::post().to(authorize::authorize))
+                .route("/common/oauth2/v2.0/token", web::post().to(token_endpoint::token))
+                .route("/graph/oidc/userinfo", web::get().to(issuer::userinfo)),
+        )
+        .service(
+            web::scope("/apple")
+                .app_data(apple.clone())
+                .route("/.well-known/openid-configuration", web::get().to(issuer::discovery))
+                .route("/auth/keys", web::get().to(issuer::jwks))
+                .route("/auth/authorize", web::get().to(authorize::authorize))
+                .route("/auth/authorize", web::post().to(authorize::authorize))
+                .route("/auth/token", web::post().to(token_endpoint::token)),
+        )
+        .service(
+            web::scope("/gitlab")
+                .app_data(gitlab.clone())
+                .route("/.well-known/openid-configuration", web::get().to(issuer::discovery))
+                .route("/oauth/discovery/keys", web::get().to(issuer::jwks))
+                .route("/oauth/authorize", web::get().to(authorize::authorize))
+                .route("/oauth/authorize", web::post().to(authorize::authorize))
+                .route("/oauth/token", web::post().to(token_endpoint::token))
+                .route("/oauth/token/info", web::get().to(gitlab::token_info))
+                .route("/oauth/userinfo", web::get().to(gitlab::userinfo)),
+        )
+        .service(
             web::scope("/github/api")
                 .wrap(from_fn(github_api::front_door))
                 .route("/applications/{client_id}/token", web::post().to(github_api::check))
@@ -76,6 +112,9 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
             web::scope("/mock")
                 .service(web::scope("/google").app_data(google).configure(issuer_controls))
                 .service(web::scope("/oidc").app_data(oidc).configure(issuer_controls))
+                .service(web::scope("/microsoft").app_data(microsoft).configure(issuer_controls))
+                .service(web::scope("/apple").app_data(apple).configure(issuer_controls))
+                .service(web::scope("/gitlab").app_data(gitlab).configure(issuer_controls))
                 .route("/github/access_token", web::get().to(control::github_access_token))
                 .route("/github/access_token", web::post().to(control::github_access_token))
                 .route("/faults/{endpoint}", web::put().to(control::set_fault))
@@ -151,7 +190,7 @@ mod tests {
     async fn every_endpoint_is_routed_and_counted() -> TestResult {
         let mock = MockProviders::start().await?;
         for endpoint in Endpoint::ALL {
-            let path = endpoint.path().replace("{client_id}", "any");
+            let path = endpoint.path().replace("{client_id}", "any").replace("{tenant}", "common");
             let mut line = TcpStream::connect(mock.base_url().trim_start_matches("http://"))?;
             write!(line, "GET {path} HTTP/1.1\r\nHost: mock\r\nConnection: close\r\n\r\n")?;
             let mut answer = String::new();

@@ -1,4 +1,4 @@
-//! The token endpoint of Google and of the generic issuer (RFC 6749 §4.1.3, OpenID Connect Core §3.1.3): a code becomes
+//! The token endpoint of Google and of all other issuers (RFC 6749 §4.1.3, OpenID Connect Core §3.1.3): a code becomes
 //! an ID token and an access token. GitHub's is another matter, see `github_login.rs`.
 
 use actix_web::http::{StatusCode, header};
@@ -11,6 +11,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::codes::{Code, Redemption};
+use super::issuer::{Secret, Ways};
 use super::params::Params;
 use super::values::{base64url, lay_over};
 use super::{Grant, Issuer, Person};
@@ -18,7 +19,7 @@ use super::{Grant, Issuer, Person};
 /// What Google says of a token that lives an hour.
 const EXPIRES_IN: i64 = 3599;
 
-/// `POST /google/token`, `POST /oidc/token`.
+/// `POST /google/token`, `POST /oidc/token`, and those of the others.
 pub(super) async fn token(issuer: web::Data<Issuer>, request: HttpRequest, body: Bytes) -> HttpResponse {
     match redeem(&issuer, &request, &body) {
         Ok(code) => answer(StatusCode::OK, &Value::Object(tokens(&issuer, code)), None),
@@ -40,9 +41,14 @@ impl Refusal {
     }
 
     fn answer(self, issuer: &Issuer) -> HttpResponse {
-        let status =
-            if self.error == "invalid_client" { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
-        let body = json!({ "error": self.error, "error_description": self.description });
+        // Apple says 400 to everything, and hardly ever why.
+        let like_apple = issuer.sign_in().ways == Ways::Apple;
+        let unauthorized = self.error == "invalid_client" && !like_apple;
+        let status = if unauthorized { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+        let mut body = json!({ "error": self.error });
+        if !like_apple {
+            body["error_description"] = self.description.into();
+        }
         answer(status, &body, self.basic.then(|| format!("Basic realm=\"{}\"", issuer.realm())))
     }
 }
@@ -107,10 +113,12 @@ fn authenticate(issuer: &Issuer, request: &HttpRequest, form: &Params) -> Result
     if id != known.client_id {
         return Err(refuse("The OAuth client was not found."));
     }
-    if secret != known.client_secret {
-        return Err(refuse("Unauthorized"));
-    }
-    Ok(())
+    let proved = match &known.client_secret {
+        Secret::Text(text) => secret == *text,
+        // Apple takes it in the body only.
+        Secret::Signed(team) => !basic && team.knows(&secret, known.client_id),
+    };
+    if proved { Ok(()) } else { Err(refuse("Unauthorized")) }
 }
 
 /// Id and secret are forms' text before they are base64, so that a colon in either does no harm.
@@ -146,16 +154,14 @@ fn tokens(issuer: &Issuer, code: Code) -> Map<String, Value> {
     );
     if scope.split(' ').any(|word| word == "openid") {
         let mut changes = Map::new();
-        if let Value::Object(claims) = person.claims() {
-            // With their nulls, which take away what the default person has.
-            changes.extend(claims);
-        }
         changes.insert("aud".into(), sign_in.client_id.into());
-        changes.insert("azp".into(), sign_in.client_id.into());
+        if sign_in.ways != Ways::Apple {
+            changes.insert("azp".into(), sign_in.client_id.into());
+        }
         changes.insert("at_hash".into(), at_hash(&access_token).into());
         changes.insert("nonce".into(), code.request.nonce.into());
         changes.extend(issuer.claim_changes());
-        members.insert("id_token".into(), issuer.id_token(Value::Object(changes)).into());
+        members.insert("id_token".into(), issuer.id_token_of(&person, Value::Object(changes)).into());
     }
     lay_over(&mut members, issuer.token_answer_changes());
     members

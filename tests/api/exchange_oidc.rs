@@ -5,6 +5,7 @@ use tokenbooth::mock::{Endpoint, MockProviders, Person, SigningKey, oidc};
 
 use crate::databases::TestDatabase;
 use crate::support::TestApp;
+use crate::support::browser::Browser;
 
 on_both_databases! {
     async fn its_id_token_signs_in(db: TestDatabase) {
@@ -199,4 +200,56 @@ async fn a_required_nonce_must_be_sent_and_must_match() {
         .assert_problem(401, "nonce_mismatch");
     // Google's stays optional.
     app.exchange_id_token(&app.mock.google().id_token(json!({}))).await.assert_signed_in();
+}
+
+#[actix_web::test]
+async fn whose_word_on_an_address_is_believed_is_a_setting() {
+    for (setting, word, verified) in [
+        ("boolean", json!(true), true),
+        ("boolean", json!("true"), false),
+        ("text", json!(true), true),
+        ("text", json!("true"), true),
+        ("text", json!("false"), false),
+        ("text", json!("True"), false),
+        ("text", json!(1), false),
+        ("text", json!(null), false),
+        ("never", json!(true), false),
+        ("never", json!("true"), false),
+    ] {
+        let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
+            sources.with("providers.acme.email_verified", setting)
+        })
+        .await;
+        let token = app.mock.oidc().id_token(json!({ "email_verified": word }));
+        let answer = app.exchange("acme", &json!({ "id_token": token })).await.assert_signed_in();
+        let email = if verified { json!("alice@example.com") } else { json!(null) };
+        assert_eq!(answer.json["user"]["email"], email, "{setting} {word}");
+        // Google's rules are its own.
+        let google = app.sign_in(Person::named("bob")).await;
+        assert_eq!(google.json["user"]["email"], "bob@example.com");
+    }
+}
+
+#[actix_web::test]
+async fn scopes_and_the_place_of_the_secret_are_settings() {
+    for (method, authorization) in [("client_secret_post", None), ("client_secret_basic", Some("basic"))] {
+        let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
+            sources
+                .with("providers.acme.scopes", "openid,profile,urn:acme:staff")
+                .with("providers.acme.token_endpoint_auth_method", method)
+                .with("providers.acme.email_verified", "never")
+        })
+        .await;
+        let mut browser = Browser::at(&app);
+        let there = browser.visit("/auth/acme/login").await;
+        let scope = "&scope=openid+profile+urn%3Aacme%3Astaff&";
+        assert!(there.header("location").contains(scope), "{}", there.header("location"));
+        assert_eq!(browser.sign_in("acme", "alice").await.status, 302);
+        let seen = app.mock.seen();
+        let token =
+            seen.iter().find(|request| request.path == Endpoint::OidcToken.path()).expect("a request");
+        assert_eq!(token.authorization, authorization);
+        // Where no address is looked at, none is asked for.
+        assert_eq!(app.mock.requests(Endpoint::OidcUserinfo), 0);
+    }
 }

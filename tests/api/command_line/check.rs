@@ -22,7 +22,7 @@ fn check_finds_nothing_wrong_with_good_settings() {
             "ok       database: SQLite, the file will be made at the first start"
         ]
     );
-    for provider in ["acme", "github", "google"] {
+    for provider in ["acme", "apple", "github", "gitlab", "google", "microsoft"] {
         let line = lines
             .iter()
             .find(|line| line.starts_with(&format!("ok       providers.{provider}: reachable, ")));
@@ -39,7 +39,14 @@ fn mock() -> MockProviders {
 
 /// `tokenbooth check` beside the mock, with settings changed.
 fn check(mock: &MockProviders, changes: &[(&str, &str)]) -> Ended {
-    let all = mock.settings().into_iter().chain(mock.oidc_settings("acme"));
+    let all = [
+        mock.settings(),
+        mock.oidc_settings("acme"),
+        mock.microsoft_settings("microsoft"),
+        mock.apple_settings("apple"),
+        mock.gitlab_settings("gitlab"),
+    ];
+    let all = all.into_iter().flatten();
     let command = all.fold(Tokenbooth::new(&["check"]), |command, (key, value)| command.set(&key, &value));
     changes.iter().fold(command, |command, (key, value)| command.set(key, value)).output().into()
 }

@@ -150,6 +150,32 @@ impl TestApp {
         Self::try_start(mock, db, sources).await.expect("the service starts")
     }
 
+    /// As [`TestApp::start_with`], and Microsoft, Apple and GitLab under their own names as well.
+    pub async fn start_with_further_providers(
+        db: TestDatabase,
+        change: impl FnOnce(Sources) -> Sources,
+    ) -> Self {
+        let mock = MockProviders::start().await.expect("the mock starts");
+        Self::start_further_beside(mock, db, change).await
+    }
+
+    /// The same beside a mock of the caller's.
+    pub async fn start_further_beside(
+        mock: MockProviders,
+        db: TestDatabase,
+        change: impl FnOnce(Sources) -> Sources,
+    ) -> Self {
+        let further = [
+            mock.microsoft_settings("microsoft"),
+            mock.apple_settings("apple"),
+            mock.gitlab_settings("gitlab"),
+        ];
+        let with_further = |sources: Sources| {
+            further.into_iter().flatten().fold(sources, |sources, (key, value)| sources.with(&key, value))
+        };
+        Self::start_beside(mock, db, |sources| change(with_further(sources))).await
+    }
+
     /// The settings of [`TestApp::start`].
     pub fn sources(mock: &MockProviders, database_url: &str) -> Sources {
         let settings = mock.settings().into_iter().chain(mock.oidc_settings("acme"));
