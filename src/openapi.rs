@@ -16,6 +16,7 @@ use crate::http::paths;
         paths::sign_in_with_password,
         paths::begin_sign_in,
         paths::finish_sign_in,
+        paths::pass_on_form,
         paths::begin_link,
         paths::issue_token,
         paths::introspect_token,

@@ -80,7 +80,9 @@ pub(crate) mod paths {
     pub(crate) use super::password::{
         __path_remove_password, __path_set_password, __path_sign_in_with_password,
     };
-    pub(crate) use super::redirect_flow::{__path_begin_link, __path_begin_sign_in, __path_finish_sign_in};
+    pub(crate) use super::redirect_flow::{
+        __path_begin_link, __path_begin_sign_in, __path_finish_sign_in, __path_pass_on_form,
+    };
     pub(crate) use super::refresh::__path_refresh;
     pub(crate) use super::sessions::{__path_end_session, __path_list_sessions};
     pub(crate) use super::verify::__path_verify;
@@ -122,8 +124,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
         .service(
-            endpoint("/auth/{provider}/callback", "GET, HEAD")
+            endpoint("/auth/{provider}/callback", "GET, HEAD, POST")
                 .route(get().to(redirect_flow::finish_sign_in))
+                .route(web::post().to(redirect_flow::pass_on_form))
                 .wrap(from_fn(errors_as_pages)),
         )
         .service(

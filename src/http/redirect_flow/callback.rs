@@ -22,7 +22,7 @@ use crate::provider::{Outage, Provider, ReturnedCode, VerifiedIdentity};
 use crate::state::AppState;
 
 /// Longest `code` that is passed on, in bytes; Google's have under 256 (its documentation of the server flow).
-const MAX_CODE_BYTES: usize = 4096;
+pub(super) const MAX_CODE_BYTES: usize = 4096;
 
 /// What a provider sends back (RFC 6749 §4.1.2). Other parameters are ignored.
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -142,7 +142,8 @@ fn code(provider: &str, returned: Returned) -> Result<SecretString, ApiError> {
     use secrecy::ExposeSecret as _;
     match returned.error.as_deref() {
         None => {}
-        Some("access_denied") => {
+        // The second is Apple's word for it.
+        Some("access_denied" | "user_cancelled_authorize") => {
             let detail =
                 format!("the sign-in was called off at {provider}: begin again if that was a mistake");
             return Err(ApiError::new(Code::AccessDenied, detail));

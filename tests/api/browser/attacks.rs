@@ -15,10 +15,10 @@ use crate::support::browser::Browser;
 
 /// To the service at 127.0.0.1: the same site on another port, whose requests have the `SameSite` cookies; another site; one
 /// more, by a name.
-const ATTACKERS: [&str; 3] = ["127.0.0.1", "localhost", "evil.test"];
+pub(super) const ATTACKERS: [&str; 3] = ["127.0.0.1", "localhost", "evil.test"];
 
 /// How many requests of this kind were answered.
-async fn arrived(app: &TestApp, method: &str, route: &str) -> u64 {
+pub(super) async fn arrived(app: &TestApp, method: &str, route: &str) -> u64 {
     let metrics = app.get("/metrics").await.text;
     let (method, route) = (format!("method=\"{method}\""), format!("route=\"{route}\""));
     let counts = metrics.lines().filter(|line| line.starts_with("tokenbooth_http_request_seconds_count"));
@@ -27,7 +27,7 @@ async fn arrived(app: &TestApp, method: &str, route: &str) -> u64 {
 }
 
 /// A form that sends itself.
-fn form(action: &str, fields: &[(&str, &str)]) -> String {
+pub(super) fn form(action: &str, fields: &[(&str, &str)]) -> String {
     let inputs = fields.iter().map(|(name, value)| format!("<input name=\"{name}\" value=\"{value}\">"));
     let inputs = inputs.collect::<Vec<_>>().concat();
     format!(
@@ -44,7 +44,7 @@ fn fetch(url: &str, init: &Value) -> String {
 }
 
 /// Opens the attacker's page and waits until its request has been answered.
-async fn fall_for(browser: &Chromium, app: &TestApp, url: &str, (method, route): (&str, &str)) {
+pub(super) async fn fall_for(browser: &Chromium, app: &TestApp, url: &str, (method, route): (&str, &str)) {
     let before = arrived(app, method, route).await;
     browser.visit(url).await;
     for _ in 0..600 {

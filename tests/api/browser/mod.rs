@@ -8,6 +8,7 @@ mod administration;
 mod attacks;
 mod chromium;
 mod driver;
+mod form_post;
 mod keyboard;
 mod look;
 mod page;
