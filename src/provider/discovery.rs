@@ -23,12 +23,12 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Whether the document may be used: it is this issuer's, where one is expected, and what it leads to is safe to ask.
+    /// Whether the document may be used: it is one of these issuers', where some are expected, and what it leads to is safe to ask.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&self, provider: &str, issuer: Option<&str>) -> Result<(), Outage> {
-        if issuer.is_some_and(|issuer| issuer != self.issuer) {
+    pub fn check(&self, provider: &str, issuers: &[String]) -> Result<(), Outage> {
+        if !issuers.is_empty() && !issuers.contains(&self.issuer) {
             // OpenID Connect Discovery §4.3: another issuer's document must not be used.
             let problem =
                 format!("its discovery document names another issuer than providers.{provider} expects");

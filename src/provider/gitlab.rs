@@ -58,8 +58,9 @@ impl Gitlab {
         clock: &SharedClock,
     ) -> Self {
         // Not in the discovery document; below the instance's own URL, which is its issuer.
-        let (issuer, _) = issuers(settings);
-        let token_info_url = format!("{}/oauth/token/info", issuer.trim_end_matches('/'));
+        let (named, _) = issuers(settings);
+        let instance = named.first().map_or("", String::as_str).trim_end_matches('/');
+        let token_info_url = format!("{instance}/oauth/token/info");
         let oidc = OpenIdProvider::new(name, settings, jwks, client, clock);
         Self { oidc, token_info_url, client: client.clone() }
     }

@@ -61,7 +61,7 @@ impl Google {
         let source = KeySource {
             provider: NAME.to_owned(),
             discovery_url: settings.discovery_url.clone(),
-            issuer: None,
+            issuers: Vec::new(),
         };
         let rules = Rules {
             issuers: Issuers::Named(ISSUERS.map(str::to_owned).to_vec()),

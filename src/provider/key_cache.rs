@@ -63,8 +63,8 @@ pub struct KeySource {
     pub provider: String,
     /// The discovery document.
     pub discovery_url: String,
-    /// The issuer it must name, when that is not left to the caller.
-    pub issuer: Option<String>,
+    /// The issuers of which it must name one; none when that is left to the caller.
+    pub issuers: Vec<String>,
 }
 
 /// The cache. Its task ends when it is dropped.
@@ -274,7 +274,7 @@ impl Keeper {
             return Err(answer.unexpected());
         }
         let discovery: Discovery = answer.json()?;
-        discovery.check(provider, self.source.issuer.as_deref())?;
+        discovery.check(provider, &self.source.issuers)?;
         Ok(discovery)
     }
 }

@@ -17,6 +17,10 @@ use crate::settings::{JwksSettings, OidcKind, OidcSettings, Tenancy};
 /// Where a discovery document is, seen from its issuer (OpenID Connect Discovery §4).
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
+/// Apple's names, the one that it documents first. For some days in June 2025 its discovery document had the other one, and
+/// its tokens either (<https://github.com/supabase/auth/issues/2051>).
+const APPLE_ISSUERS: [&str; 2] = ["https://appleid.apple.com", "https://account.apple.com"];
+
 /// A provider configured by its discovery URL.
 pub(super) struct OpenIdProvider {
     pub(super) id_tokens: Arc<IdTokens>,
@@ -33,15 +37,16 @@ impl OpenIdProvider {
         client: &ProviderClient,
         clock: &SharedClock,
     ) -> Self {
-        let (issuer, issuers) = issuers(settings);
+        let (named, issuers) = issuers(settings);
+        let secret = client_secret(settings, named.first().map_or("", String::as_str), clock);
         let source = KeySource {
             provider: name.to_owned(),
             discovery_url: settings.discovery_url.clone(),
-            issuer: Some(issuer.clone()),
+            issuers: named,
         };
         let rules = Rules { issuers, nonce: settings.nonce, email_verified: settings.email_verified };
         let id_tokens = Arc::new(IdTokens::new(source, &settings.client_ids, rules, jwks, client, clock));
-        let redirect = client_secret(settings, &issuer, clock)
+        let redirect = secret
             .and_then(|secret| CodeFlow::new(&id_tokens, &settings.client_ids, secret, client))
             .map(|flow| {
                 flow.authenticating_by(settings.token_endpoint_auth_method)
@@ -58,18 +63,21 @@ impl OpenIdProvider {
     }
 }
 
-/// The issuer that the discovery document must name, and those whose tokens count: ours to know, not the document's to
-/// choose.
-pub(super) fn issuers(settings: &OidcSettings) -> (String, Issuers) {
+/// The issuers of which the discovery document must name one, and those whose tokens count: ours to know, not the document's
+/// to choose.
+pub(super) fn issuers(settings: &OidcSettings) -> (Vec<String>, Issuers) {
     if settings.kind == OidcKind::Microsoft {
         let tenancy = Tenancy::of(&settings.discovery_url);
         let tenants = Tenants { tenancy, listed: settings.tenants.clone() };
-        return (tenants.tenancy.document_issuer(), Issuers::OfTenants(tenants));
+        return (vec![tenants.tenancy.document_issuer()], Issuers::OfTenants(tenants));
     }
     let url = &settings.discovery_url;
-    let belonging = || url.strip_suffix(DISCOVERY_PATH).unwrap_or(url).to_owned();
-    let issuer = settings.issuer.clone().unwrap_or_else(belonging);
-    (issuer.clone(), Issuers::Named(vec![issuer]))
+    let names = match &settings.issuer {
+        Some(issuer) => vec![issuer.clone()],
+        None if settings.kind == OidcKind::Apple => APPLE_ISSUERS.map(str::to_owned).to_vec(),
+        None => vec![url.strip_suffix(DISCOVERY_PATH).unwrap_or(url).to_owned()],
+    };
+    (names.clone(), Issuers::Named(names))
 }
 
 /// `None` when there can be no redirect flow: Apple has no public clients.

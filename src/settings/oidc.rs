@@ -26,7 +26,7 @@ pub struct OidcSettings {
     pub apple: AppleSettings,
     /// What people know it by; its name in the settings when absent.
     pub display_name: Option<String>,
-    /// The `iss` of its tokens; the one that belongs to `discovery_url` when absent.
+    /// The `iss` of its tokens; when absent the one that belongs to `discovery_url`, at Apple one of Apple's.
     pub issuer: Option<String>,
     /// Microsoft's: the tenants whose people may sign in; all that `discovery_url` stands for when empty.
     pub tenants: Vec<String>,
@@ -148,7 +148,6 @@ impl<'de> Deserialize<'de> for NoncePolicy {
 struct Preset {
     discovery_url: Option<&'static str>,
     display_name: Option<&'static str>,
-    issuer: Option<&'static str>,
     email_verified: EmailVerified,
     scopes: &'static [&'static str],
     response_mode: ResponseMode,
@@ -159,7 +158,6 @@ struct Preset {
 const OIDC: Preset = Preset {
     discovery_url: None,
     display_name: None,
-    issuer: None,
     email_verified: EmailVerified::Boolean,
     scopes: &["openid", "email", "profile"],
     response_mode: ResponseMode::Query,
@@ -184,8 +182,6 @@ impl OidcKind {
             Self::Apple => Preset {
                 discovery_url: Some("https://appleid.apple.com/.well-known/openid-configuration"),
                 display_name: Some("Apple"),
-                // On loopback too, as Google's.
-                issuer: Some("https://appleid.apple.com"),
                 email_verified: EmailVerified::Text,
                 // Without "name", which comes in a form that the browser can change and is not taken from it.
                 scopes: &["openid", "email"],
@@ -254,7 +250,7 @@ impl<'de> Deserialize<'de> for OidcSettings {
                 private_key: written.private_key.or(written.private_key_file),
             },
             display_name: or(written.display_name, preset.display_name),
-            issuer: or(written.issuer, preset.issuer),
+            issuer: written.issuer,
             tenants: written.tenants,
             nonce: written.nonce,
             email_verified: written.email_verified.unwrap_or(preset.email_verified),

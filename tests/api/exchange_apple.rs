@@ -78,7 +78,12 @@ async fn tokens_of_the_page_and_of_the_app_are_ours_and_no_others() {
         let detail = answer.assert_problem(401, "audience_mismatch");
         assert!(detail.contains("providers.apple.client_ids"), "{detail}");
     }
-    for iss in ["http://appleid.apple.com", "https://appleid.apple.com/", "https://account.apple.com"] {
+    for iss in [
+        "http://appleid.apple.com",
+        "https://appleid.apple.com/",
+        "https://apple.com",
+        "https://idmsa.apple.com",
+    ] {
         exchange(&app, json!({ "iss": iss })).await.assert_problem(401, "issuer_mismatch");
     }
     // Apple changes its keys when it likes; whatever their ids, none but Apple's own will do.
@@ -87,6 +92,35 @@ async fn tokens_of_the_page_and_of_the_app_are_ours_and_no_others() {
     exchange(&app, json!({})).await.assert_signed_in();
     apple.keys().sign_with(&SigningKey::foreign().expect("a key").with_kid(known.kid()));
     exchange(&app, json!({})).await.assert_problem(401, "invalid_token");
+}
+
+#[actix_web::test]
+async fn apple_goes_by_two_names_and_by_no_third() {
+    for (name, good) in [
+        ("https://appleid.apple.com", true),
+        ("https://account.apple.com", true),
+        ("https://account.apple.com/", false),
+        ("https://evil.example", false),
+    ] {
+        let mock = MockProviders::start().await.expect("the mock starts");
+        mock.apple().set_discovery(json!({ "issuer": name }));
+        let app = TestApp::start_further_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
+        // Its document and its tokens have not always agreed.
+        for iss in ["https://appleid.apple.com", "https://account.apple.com"] {
+            let answer = exchange(&app, json!({ "iss": iss })).await;
+            if good {
+                answer.assert_signed_in();
+            } else {
+                assert_eq!(answer.status, 502, "{name}: {}", answer.text);
+            }
+        }
+    }
+    // A name that is set is the one.
+    let app = start(&[("providers.apple.issuer", "https://appleid.apple.com")]).await;
+    exchange(&app, json!({})).await.assert_signed_in();
+    exchange(&app, json!({ "iss": "https://account.apple.com" }))
+        .await
+        .assert_problem(401, "issuer_mismatch");
 }
 
 #[actix_web::test]

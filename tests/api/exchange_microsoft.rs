@@ -180,7 +180,7 @@ async fn a_key_signs_only_for_the_issuer_that_stands_beside_it() {
         (Some(format!("{base}/microsoft/{{tenantid}}/v2.0")), &[TENANT, PERSONAL_TENANT][..]),
         (Some(issuer(&app, TENANT)), &[TENANT]),
         (Some(personal), &[PERSONAL_TENANT]),
-        (Some(format!("https://sts.windows.net/{{tenantid}}/")), &[]),
+        (Some("https://sts.windows.net/{tenantid}/".to_owned()), &[]),
         (Some(format!("{base}/microsoft/{{tenantid}}/v2.0/")), &[]),
         (Some("{tenantid}".to_owned()), &[]),
         (Some(String::new()), &[]),

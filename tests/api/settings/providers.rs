@@ -24,7 +24,6 @@ fn a_kind_fills_in_what_is_special_about_its_provider() {
     );
     let apple = load("apple", &[]).expect("good");
     assert_eq!(apple.discovery_url, "https://appleid.apple.com/.well-known/openid-configuration");
-    assert_eq!(apple.issuer.as_deref(), Some("https://appleid.apple.com"));
     assert_eq!((apple.email_verified, apple.response_mode), (EmailVerified::Text, ResponseMode::FormPost));
     let gitlab = load("gitlab", &[]).expect("good");
     assert_eq!(gitlab.discovery_url, "https://gitlab.com/.well-known/openid-configuration");
