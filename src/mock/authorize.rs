@@ -126,10 +126,11 @@ fn is_digest(text: &str) -> bool {
 /// `GET /google/o/oauth2/v2/auth`, `GET /oidc/authorize` (OpenID Connect Core §3.1.2), and the same with `POST` for the
 /// page's own forms.
 pub(super) async fn authorize(issuer: web::Data<Issuer>, request: HttpRequest, body: Bytes) -> HttpResponse {
-    match read(&issuer, &request) {
+    let answer = match read(&issuer, &request) {
         Ok((query, asked)) => decide(&issuer, &request, asked, &Choice::of(&request, &query, &body)),
         Err(refused) => refused.answer(issuer.sign_in().provider),
-    }
+    };
+    page::or_its_url(&request, answer)
 }
 
 fn read(issuer: &Issuer, request: &HttpRequest) -> Result<(Params, AuthorizationRequest), Refused> {

@@ -1,6 +1,7 @@
 //! The mock's controls over HTTP, below `/mock`: for `curl`, and for programs in other processes.
-//! They do what the handle's methods do, and are not counted as requests.
+//! They do what the handle's methods do, and are not counted as requests. Beside them is the door of an app on loopback.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
@@ -44,6 +45,11 @@ pub(super) async fn github_access_token(
     let grant: GithubGrant = parse(&body)?;
     let token = world.github.access_token(grant);
     Ok(HttpResponse::Ok().json(json!({ "access_token": token })))
+}
+
+/// `GET /callback`: an app that waits on loopback for its one-time code, and shows what it was sent.
+pub(super) async fn callback(sent: web::Query<BTreeMap<String, String>>) -> HttpResponse {
+    HttpResponse::Ok().json(sent.into_inner())
 }
 
 /// `PUT /mock/faults/{endpoint}`: `{"kind": "slow", "seconds": 2, "times": 3}`.

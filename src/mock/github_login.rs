@@ -28,14 +28,18 @@ pub(super) const DOCS_DEVICE: &str =
 
 /// `GET /github/login/oauth/authorize`, and the same with `POST` for the page's own forms.
 pub(super) async fn authorize(world: web::Data<World>, request: HttpRequest, body: Bytes) -> HttpResponse {
-    let Some(query) = Params::of_query(&request) else {
+    page::or_its_url(&request, decide(&world, &request, &body))
+}
+
+fn decide(world: &World, request: &HttpRequest, body: &[u8]) -> HttpResponse {
+    let Some(query) = Params::of_query(request) else {
         return page::refusal(PROVIDER, TWICE);
     };
     let asked = match AuthorizationRequest::read(CLIENT_ID, "query", &query) {
         Ok(asked) => asked,
         Err(refused) => return refused.answer(PROVIDER),
     };
-    match Choice::of(&request, &query, &body) {
+    match Choice::of(request, &query, body) {
         Choice::Open => page::consent(PROVIDER, CLIENT_ID, &asked.scope, request.query_string()),
         Choice::Deny => asked.redirect(&[
             ("error", "access_denied"),

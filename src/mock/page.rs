@@ -1,13 +1,15 @@
 //! The pages that a browser sees: plain HTML without scripts, which cannot be taken for a real provider's.
 //!
 //! Who drives a browser finds the buttons `as-alice`, `as-bob`, `as-carol`, `as-name` (beside the field `name`) and `deny`
-//! by these ids. Who has none puts `mock_person=<name>` or `mock_deny=1` into the URL of the page.
+//! by these ids. Who has none puts `mock_person=<name>` or `mock_deny=1` into the URL of the page, and `Accept:
+//! application/json` into a request that is to say where it leads instead of leading there.
 
 use std::fmt::Write as _;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
 
 use super::params::Params;
 
@@ -45,6 +47,19 @@ impl Choice {
         }
         let name = params.get("mock_person").map_or("", str::trim);
         if name.is_empty() { Self::Open } else { Self::Person(name.to_owned()) }
+    }
+}
+
+/// For programs that cannot stop at a redirect: with `Accept: application/json` the answer is `{"location": …}` instead of a
+/// redirect there, and `{"page": …}`, its URL, instead of a page.
+pub(super) fn or_its_url(request: &HttpRequest, answer: HttpResponse) -> HttpResponse {
+    let accept = request.headers().get(header::ACCEPT).map(header::HeaderValue::as_bytes);
+    if accept != Some(b"application/json") {
+        return answer;
+    }
+    match answer.headers().get(header::LOCATION).and_then(|url| url.to_str().ok()) {
+        Some(location) => HttpResponse::Ok().json(json!({ "location": location })),
+        None => HttpResponse::build(answer.status()).json(json!({ "page": request.full_url().as_str() })),
     }
 }
 

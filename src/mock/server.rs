@@ -108,6 +108,7 @@ fn routes(app: &mut web::ServiceConfig, world: &Arc<World>) {
                 .route("/device", web::get().to(github_device::device))
                 .route("/device", web::post().to(github_device::device)),
         )
+        .route("/callback", web::get().to(control::callback))
         .service(
             web::scope("/mock")
                 .service(web::scope("/google").app_data(google).configure(issuer_controls))

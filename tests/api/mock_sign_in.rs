@@ -408,6 +408,38 @@ async fn a_person_may_deny() {
 }
 
 #[actix_web::test]
+async fn a_program_that_asks_for_json_is_told_where_it_would_be_sent() {
+    let mock = mock().await;
+    for provider in ALL {
+        let ask = async |changes: &[(&'static str, &str)]| {
+            let url =
+                Url::parse_with_params(&url_of(&mock, provider.authorize), with(provider.request(), changes));
+            let url = url.expect("a URL");
+            let request = client().get(url.clone()).header(ACCEPT, "application/json");
+            let answer = Answer::of(request.send().await.expect("an answer")).await;
+            (answer.status, answer.header("location").to_owned(), answer.json, url)
+        };
+        let (status, sent, json, url) = ask(&[]).await;
+        assert_eq!((status, sent, json), (200, String::new(), json!({ "page": url.as_str() })));
+        let (status, sent, json, _) = ask(&[("mock_person", "alice")]).await;
+        assert_eq!((status, sent), (200, String::new()), "{json}");
+        let location = Url::parse(json["location"].as_str().expect("a location")).expect("a URL");
+        assert!(location.as_str().starts_with(REDIRECT_URI), "{location}");
+        let code = location.query_pairs().find(|(name, _)| name == "code").expect("a code").1;
+        assert!(provider.redeem(&mock, &code, &[]).await.json["access_token"].is_string());
+        let (status, _, json, url) = ask(&[("client_id", "another")]).await;
+        assert_eq!((status, json), (400, json!({ "page": url.as_str() })));
+    }
+}
+
+#[actix_web::test]
+async fn an_app_on_loopback_shows_what_it_was_sent() {
+    let mock = mock().await;
+    let answer = client().get(format!("{}/callback?code=a%20b&state=%C3%A4", mock.base_url())).send().await;
+    assert_eq!(Answer::of(answer.expect("an answer")).await.json, json!({ "code": "a b", "state": "ä" }));
+}
+
+#[actix_web::test]
 async fn a_bad_request_is_never_answered_with_a_redirect() {
     let mock = mock().await;
     for provider in ALL {
