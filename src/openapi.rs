@@ -1,6 +1,9 @@
 //! The OpenAPI document, made from the handlers.
 
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, RefOr, Required};
 use utoipa::{Modify, OpenApi};
 
 use crate::http::paths;
@@ -54,10 +57,9 @@ use crate::http::paths;
         (name = "account", description = "The caller's account"),
         (name = "services", description = "For other services, and the proxies before them: whose token is it?"),
         (name = "administration", description = "For administrators: users, and what happened to them"),
-        (name = "services", description = "For other services"),
         (name = "operations", description = "For whoever runs the service"),
     ),
-    modifiers(&Credentials),
+    modifiers(&Credentials, &RefusalsAsPages, &WithoutABody),
 )]
 struct Document;
 
@@ -79,6 +81,52 @@ impl Modify for Credentials {
             .build();
         components.add_security_scheme("client", SecurityScheme::Http(client));
     }
+}
+
+/// Routes that a browser is led to, or posts a form to, refuse with a page when HTML is asked for; the callback also when nothing
+/// is.
+struct RefusalsAsPages;
+
+impl Modify for RefusalsAsPages {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let routes = ["exchange_token", "log_out", "begin_sign_in", "finish_sign_in", "begin_link"];
+        for operation in operations(document, &routes) {
+            for response in operation.responses.responses.values_mut() {
+                if let RefOr::T(response) = response
+                    && response.content.contains_key("application/problem+json")
+                {
+                    let page = Content::new(Some(Object::with_type(Type::String)));
+                    response.content.insert("text/html".to_owned(), page.into());
+                }
+            }
+        }
+    }
+}
+
+/// Where a browser's cookie, or nothing at all, does instead of a body.
+struct WithoutABody;
+
+impl Modify for WithoutABody {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for operation in operations(document, &["refresh", "log_out", "remove_password"]) {
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
+                body.required = Some(Required::False);
+            }
+        }
+    }
+}
+
+fn operations<'a>(
+    document: &'a mut utoipa::openapi::OpenApi,
+    ids: &'a [&str],
+) -> impl Iterator<Item = &'a mut Operation> {
+    let methods =
+        document.paths.paths.values_mut().flat_map(|path| {
+            [&mut path.get, &mut path.post, &mut path.put, &mut path.patch, &mut path.delete]
+        });
+    methods
+        .flatten()
+        .filter(|operation| operation.operation_id.as_deref().is_some_and(|id| ids.contains(&id)))
 }
 
 /// The document as pretty-printed JSON with a final line break, the same at every call.

@@ -21,6 +21,10 @@ const ACME: &str = "acme";
 /// Where the examples' desktop and terminal clients listen for their code, on any port.
 const LOOPBACK: &str = "http://127.0.0.1/callback";
 
+/// Where to listen, what to log, and how often one may ask: who tries everything asks more often than people do.
+const OF_THE_MACHINE: [&str; 4] =
+    ["TOKENBOOTH_ENV", "TOKENBOOTH__SERVER__", "TOKENBOOTH__LOG__", "TOKENBOOTH__RATE_LIMIT__"];
+
 pub(super) async fn run() -> Result<(), CommandError> {
     let mock = MockProviders::start().await?;
     let folder = tempfile::tempdir()?;
@@ -34,11 +38,10 @@ pub(super) async fn run() -> Result<(), CommandError> {
     Ok(server.await.map_err(io::Error::other)??)
 }
 
-/// Its own settings and none of the machine's, but for where to listen and what to log. When nobody asked for a port and
-/// the usual one is taken, any other does.
+/// Its own settings and none of the machine's, but for [`OF_THE_MACHINE`]. When nobody asked for a port and the usual one is
+/// taken, any other does.
 fn build(mock: &MockProviders, folder: &TempDir) -> Result<App, CommandError> {
-    let mut sources =
-        Sources::from_variables(&["TOKENBOOTH_ENV", "TOKENBOOTH__SERVER__", "TOKENBOOTH__LOG__"]);
+    let mut sources = Sources::from_variables(&OF_THE_MACHINE);
     if !sources.sets("log.level") {
         sources = sources.with("log.level", "warn");
     }

@@ -39,7 +39,7 @@ use crate::state::AppState;
         (status = 200, description = "Signed in; with `mode=cookie` cookies, and `expires_in`, `created`, `user`", body = TokenAnswer),
         (status = 400, description = "`invalid_request`: no credential, two, or one of a kind this provider does not take", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "`invalid_token`, `audience_mismatch`, `issuer_mismatch`, `token_expired`, `nonce_mismatch`", body = Problem, content_type = "application/problem+json"),
-        (status = 303, description = "A page's form with `Accept: text/html`: signed in by cookie, and on to `redirect_to`"),
+        (status = 303, description = "A page's form with `Accept: text/html`: signed in by cookie, and on to `redirect_to`", headers(("Location" = String, description = "`redirect_to`"))),
         (status = 403, description = "`user_disabled`; `csrf_failed`: a browser's request that does not come from our own pages", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutBody,

@@ -14,7 +14,7 @@ use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
-use super::refusals::{OverLimit, WithoutBody, WithoutProvider, WithoutUser};
+use super::refusals::{OverLimit, WithoutBody, WithoutProof, WithoutProvider, WithoutUser};
 use crate::account::AccountError;
 use crate::account::identities::{self, Linked};
 use crate::clock::Timestamp;
@@ -110,7 +110,7 @@ pub(super) async fn page_of_identities<T: From<Identity>>(
     operation_id = "link_identity",
     tag = "account",
     security(("bearer" = [])),
-    params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "github")),
+    params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "google")),
     request_body(
         content(
             (ExchangeBody = "application/json"),
@@ -127,6 +127,7 @@ pub(super) async fn page_of_identities<T: From<Identity>>(
         OverLimit,
         WithoutBody,
         WithoutProvider,
+        WithoutProof,
     ),
 )]
 pub(crate) async fn link_identity(
@@ -160,6 +161,7 @@ pub(crate) async fn link_identity(
         (status = 404, description = "`not_found`: the caller has no such identity", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_identity`", body = Problem, content_type = "application/problem+json"),
         WithoutUser,
+        WithoutProof,
     ),
 )]
 pub(crate) async fn unlink_identity(

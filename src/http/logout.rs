@@ -9,7 +9,7 @@ use super::browser::{cleared, end_session_before, redirect, wants_html, with_coo
 use super::json_body::{has_body, read_json};
 use super::origin::RequestOrigin;
 use super::refresh::RefreshBody;
-use super::refusals::{WithoutBody, WithoutDatabase, WithoutUser};
+use super::refusals::{WithoutBody, WithoutDatabase, WithoutProof, WithoutUser};
 use super::{CurrentUser, answer, cookies, csrf};
 use crate::account::{revocation, sessions};
 use crate::error::{ApiError, Code, Problem};
@@ -28,7 +28,7 @@ use crate::token::RefreshToken;
     request_body(content = RefreshBody),
     responses(
         (status = 204, description = "The session has ended, or never was"),
-        (status = 303, description = "The same, to the home page, for a page's form"),
+        (status = 303, description = "The same, to the home page, for a page's form", headers(("Location" = String, description = "The home page"))),
         (status = 403, description = "`csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
         WithoutBody,
@@ -79,6 +79,7 @@ pub(crate) async fn log_out(
     responses(
         (status = 204, description = "Nothing issued before is good any more"),
         WithoutUser,
+        WithoutProof,
     ),
 )]
 pub(crate) async fn log_out_everywhere(

@@ -9,7 +9,7 @@ use super::CurrentUser;
 use super::answer;
 use super::json_body::read_json;
 use super::origin::RequestOrigin;
-use super::refusals::{WithoutBody, WithoutUser};
+use super::refusals::{WithoutBody, WithoutProof, WithoutUser};
 use crate::account::administration;
 use crate::account::profile::{self, Change, ProfileChange};
 use crate::clock::Timestamp;
@@ -122,6 +122,7 @@ pub(super) fn check_name(name: &Change<String>) -> Result<(), ApiError> {
         (status = 400, description = "`invalid_request`: an unknown member, or a value that is not allowed", body = Problem, content_type = "application/problem+json"),
         WithoutBody,
         WithoutUser,
+        WithoutProof,
     ),
 )]
 pub(crate) async fn update_me(
@@ -148,6 +149,7 @@ pub(crate) async fn update_me(
         (status = 204, description = "Deleted"),
         (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
         WithoutUser,
+        WithoutProof,
     ),
 )]
 pub(crate) async fn delete_me(

@@ -33,6 +33,7 @@ pub(crate) struct PageQuery {
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
     pub(super) limit: Option<String>,
     /// `next` of the page before.
+    #[param(min_length = 1)]
     pub(super) after: Option<String>,
 }
 

@@ -119,7 +119,7 @@ async fn sign_in(
     responses(
         (status = 204, description = "Set"),
         (status = 400, description = "`weak_password`; `invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another; `csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`email_required`: the account has no verified e-mail; `email_in_use`: another account of this e-mail has a password", body = Problem, content_type = "application/problem+json"),
         OverLimit,
@@ -151,11 +151,11 @@ pub(crate) async fn set_password(
     operation_id = "remove_password",
     tag = "account",
     security(("bearer" = [])),
-    request_body(content = Option<CurrentPasswordBody>),
+    request_body(content = CurrentPasswordBody),
     responses(
         (status = 204, description = "There is no password"),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another; `csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_identity`: no identity is left to sign in with", body = Problem, content_type = "application/problem+json"),
         OverLimit,

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use utoipa::IntoResponses;
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ContentBuilder, Header, HeaderBuilder, Object, Ref, RefOr, Response, ResponseBuilder};
 
 const INVALID_TOKEN: (&str, &str) =
     ("401", "`invalid_token`: missing, expired, revoked, or the user is disabled or deleted");
@@ -31,8 +32,10 @@ refusals! {
     WithoutDatabase: [NO_DATABASE];
     /// Of a route for users.
     WithoutUser: [INVALID_TOKEN, NO_DATABASE];
+    /// Of a route for users that changes something: a browser's request has to come from our own pages.
+    WithoutProof: [("403", "`csrf_failed`, by cookie only")];
     /// Of a route for administrators.
-    WithoutAdministrator: [INVALID_TOKEN, ("403", "`admin_required`"), NO_DATABASE];
+    WithoutAdministrator: [INVALID_TOKEN, ("403", "`admin_required`; of a change by cookie also `csrf_failed`"), NO_DATABASE];
     /// Of a route that reads a body.
     WithoutBody: [
         ("413", "`payload_too_large`: over 64 KiB"),
@@ -53,5 +56,31 @@ fn problem((status, description): (&str, &str)) -> (String, RefOr<Response>) {
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let response =
         ResponseBuilder::new().description(description).content("application/problem+json", content);
+    let response = headers(status)
+        .into_iter()
+        .fold(response, |response, (name, kind, what)| response.header(name, header(kind, what)));
     (status.to_owned(), response.build().into())
+}
+
+/// What a refusal says beside its body.
+fn headers(status: &str) -> Vec<(&'static str, Type, &'static str)> {
+    let retry_after = ("Retry-After", Type::Integer, "Seconds after which it is worth another try");
+    match status {
+        "401" => vec![(
+            "WWW-Authenticate",
+            Type::String,
+            "`Bearer`, and what was wrong with the token (RFC 6750 §3)",
+        )],
+        "429" => vec![
+            retry_after,
+            ("RateLimit", Type::String, "What is left, by policy"),
+            ("RateLimit-Policy", Type::String, "How much there is"),
+        ],
+        "502" | "503" | "504" => vec![retry_after],
+        _ => Vec::new(),
+    }
+}
+
+fn header(kind: Type, description: &str) -> Header {
+    HeaderBuilder::new().schema(Some(Object::with_type(kind))).description(Some(description)).build()
 }

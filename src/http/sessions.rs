@@ -14,7 +14,7 @@ use super::bearer::CurrentSession;
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
 use super::refresh::times;
-use super::refusals::WithoutUser;
+use super::refusals::{WithoutProof, WithoutUser};
 use crate::account::AccountError;
 use crate::account::sessions;
 use crate::clock::Timestamp;
@@ -117,6 +117,7 @@ pub(super) async fn page_of_sessions<T: From<(Session, bool)>>(
         (status = 204, description = "Ended"),
         (status = 404, description = "`not_found`: the caller has no such session", body = Problem, content_type = "application/problem+json"),
         WithoutUser,
+        WithoutProof,
     ),
 )]
 pub(crate) async fn end_session(

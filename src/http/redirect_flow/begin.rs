@@ -49,7 +49,7 @@ pub(crate) struct LoginQuery {
     tag = "browser",
     params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "google"), LoginQuery),
     responses(
-        (status = 302, description = "To the provider, with a cookie for this sign-in"),
+        (status = 302, description = "To the provider, with a cookie for this sign-in", headers(("Location" = String, description = "The provider's page"))),
         (status = 400, description = "`redirect_not_allowed`; `invalid_request`: an app's parameters", body = Problem, content_type = "application/problem+json"),
         WithoutProvider,
     ),
@@ -82,7 +82,7 @@ pub(crate) async fn begin_sign_in(
     tag = "browser",
     params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "github")),
     responses(
-        (status = 303, description = "To the provider, with a cookie for this link"),
+        (status = 303, description = "To the provider, with a cookie for this link", headers(("Location" = String, description = "The provider's page"))),
         (status = 403, description = "`csrf_failed`", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutUser,

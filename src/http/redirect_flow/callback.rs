@@ -47,7 +47,7 @@ pub(crate) struct Returned {
     tag = "browser",
     params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "google"), Returned),
     responses(
-        (status = 302, description = "To where the sign-in was to end, with the session's cookies or an app's code"),
+        (status = 302, description = "To where the sign-in was to end, with the session's cookies or an app's code", headers(("Location" = String, description = "As it was asked for"))),
         (status = 400, description = "`invalid_state`: not begun in this browser, or over; `code_refused`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The provider's own ID token is refused: `nonce_mismatch`, `audience_mismatch`, …", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`access_denied`: called off at the provider; `user_disabled`", body = Problem, content_type = "application/problem+json"),

@@ -12,6 +12,7 @@ use tokenbooth::settings::Sources;
 use tokenbooth::{App, StartError};
 use tokio::sync::oneshot;
 
+use super::documented;
 use crate::databases::TestDatabase;
 
 /// 32 bytes, as every secret must have.
@@ -75,9 +76,12 @@ pub struct SignedIn {
 impl Answer {
     pub async fn of(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let path = response.url().path().to_owned();
         let text = response.text().await.expect("a whole body");
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Self { status, headers, text, json }
+        let answer = Self { status, headers, text, json };
+        documented::assert_content_type(&path, status, answer.header("content-type"));
+        answer
     }
 
     /// The header as text, empty when it is absent.
@@ -331,6 +335,10 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
+        // A second panic would hide the first.
+        if !std::thread::panicking() {
+            documented::assert_statuses(&self.base);
+        }
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }

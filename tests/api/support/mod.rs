@@ -3,6 +3,7 @@
 mod administrators;
 pub mod app;
 pub mod browser;
+mod documented;
 pub mod line;
 pub mod nginx;
 pub mod oauth;
