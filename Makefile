@@ -19,10 +19,16 @@ lint: ## Formatting, clippy, documentation and layout, each without a warning
 	.ci/check-layout
 
 # By way of a second file: a failed build must not leave an empty document behind.
-openapi: ## Write docs/openapi.json anew
-	@mkdir -p docs
-	cargo run -- openapi > docs/openapi.json.new || { rm -f docs/openapi.json.new; exit 1; }
-	mv docs/openapi.json.new docs/openapi.json
+openapi: ## Write docs/openapi.json and postman/ anew
+	cargo build
+	@set -e; write() { \
+		file=$$1; shift; \
+		cargo run --quiet -- openapi "$$@" > "$$file.new" || { rm -f "$$file.new"; exit 1; }; \
+		mv "$$file.new" "$$file"; echo "$$file"; \
+	}; \
+	write docs/openapi.json; \
+	write postman/tokenbooth.postman_collection.json --postman; \
+	write postman/tokenbooth.postman_environment.json --postman-environment
 
 screenshots: ## Draw every page into target/screenshots, and the README's picture anew (apt install chromium-driver)
 	cargo test --test api browser::accessibility

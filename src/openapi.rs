@@ -1,5 +1,9 @@
-//! The OpenAPI document, made from the handlers.
+//! The OpenAPI document, made from the handlers; and [`postman`], made from the document.
 
+mod document;
+pub mod postman;
+
+use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{Object, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -134,4 +138,9 @@ fn operations<'a>(
 pub fn document() -> String {
     let json = Document::openapi().to_pretty_json().unwrap_or_default();
     json + "\n"
+}
+
+/// The document to read in.
+fn value() -> Value {
+    serde_json::to_value(Document::openapi()).unwrap_or_default()
 }

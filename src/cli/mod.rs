@@ -53,8 +53,15 @@ enum Command {
     },
     /// Sign in with GitHub from this terminal, and print the token
     Login(login::Login),
-    /// Print the OpenAPI document
-    Openapi,
+    /// Print the OpenAPI document, or what Postman imports
+    Openapi {
+        /// The collection instead: every request, made from the document
+        #[arg(long, conflicts_with = "postman_environment")]
+        postman: bool,
+        /// The environment that goes with the collection
+        #[arg(long)]
+        postman_environment: bool,
+    },
     /// Look at the keys that sign tokens, make new ones and take old ones out of use, while the service runs
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -123,7 +130,16 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Health => health::run(&settings()?),
         Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
         Command::Login(options) => login::run(&options).await,
-        Command::Openapi => Ok(io::stdout().write_all(openapi::document().as_bytes())?),
+        Command::Openapi { postman, postman_environment } => {
+            let text = if postman {
+                openapi::postman::collection()
+            } else if postman_environment {
+                openapi::postman::environment()
+            } else {
+                openapi::document()
+            };
+            Ok(io::stdout().write_all(text.as_bytes())?)
+        }
         Command::Keys(command) => keys::run(&settings()?, &command),
         Command::User(command) => user::run(&settings()?, &command),
         Command::Sessions(command) => sessions::run(&settings()?, &command),

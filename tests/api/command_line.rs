@@ -156,3 +156,22 @@ async fn the_openapi_document_is_the_one_in_docs_and_the_one_that_is_served() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     assert_eq!(app.get("/openapi.json").await.text, printed);
 }
+
+#[test]
+fn what_postman_imports_is_made_from_the_document() {
+    for (option, file, kept) in [
+        ("--postman", "collection", include_str!("../../postman/tokenbooth.postman_collection.json")),
+        (
+            "--postman-environment",
+            "environment",
+            include_str!("../../postman/tokenbooth.postman_environment.json"),
+        ),
+    ] {
+        let printed = run(&["openapi", option], &[]).good();
+        assert!(
+            printed == kept,
+            "postman/tokenbooth.postman_{file}.json is not up to date: run `make openapi`"
+        );
+    }
+    assert_eq!(run(&["openapi", "--postman", "--postman-environment"], &[]).code, Some(2));
+}

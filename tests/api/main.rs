@@ -54,6 +54,7 @@ mod native;
 mod pages;
 mod password;
 mod pooler;
+mod postman;
 mod profile;
 mod provider_outage;
 mod proxies;
