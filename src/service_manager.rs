@@ -1,4 +1,4 @@
-//! What systemd is told (`Type=notify`, sd_notify(3)), so that `systemctl start` ends when we listen. Nobody is told anything
+//! What systemd is told (`Type=notify`, `sd_notify(3)`), so that `systemctl start` ends when we listen. Nobody is told anything
 //! where there is no `NOTIFY_SOCKET`.
 
 use sd_notify::NotifyState;

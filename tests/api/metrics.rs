@@ -12,7 +12,7 @@ use crate::support::app::Answer;
 
 /// What Prometheus adds to every sample.
 const ADDED: [&str; 2] = ["job", "instance"];
-/// Of PromQL, as far as our expressions need it.
+/// Of Prometheus's language, as far as our expressions need it.
 const FUNCTIONS: [&str; 8] =
     ["changes", "count", "histogram_quantile", "max", "min", "rate", "sum", "vector"];
 
