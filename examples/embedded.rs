@@ -1,5 +1,5 @@
-//! tokenbooth inside an actix-web app of one's own: its routes are mounted, and taking `CurrentUser` or `AdminUser` as an
-//! argument is all that a protected handler does.
+//! tokenbooth inside an actix-web app of one's own: its routes are mounted, and taking `CurrentUser`, `AdminUser` or, for
+//! services, `Scoped` as an argument is all that a protected handler does.
 //!
 //!     TOKENBOOTH__PROVIDERS__GOOGLE__CLIENT_IDS=<your client id> PORT=3000 cargo run --example embedded
 //!
@@ -9,7 +9,7 @@
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, get};
 use tokenbooth::settings::Sources;
-use tokenbooth::{AdminUser, CurrentUser, Tokenbooth};
+use tokenbooth::{AdminUser, Caller, CurrentUser, Scope, Scoped, Tokenbooth};
 
 #[get("/hello")]
 async fn hello(CurrentUser(user): CurrentUser) -> String {
@@ -19,6 +19,22 @@ async fn hello(CurrentUser(user): CurrentUser) -> String {
 #[get("/admin/hello")]
 async fn admin_hello(AdminUser(user): AdminUser) -> String {
     format!("Hello, administrator {}!", user.id)
+}
+
+/// What a service may do is named once, as a type.
+struct ReadReports;
+
+impl Scope for ReadReports {
+    const NAME: &'static str = "reports.read";
+}
+
+/// For people, and for services made with `tokenbooth client create "Night job" --scope reports.read`.
+#[get("/reports")]
+async fn reports(caller: Caller<Scoped<ReadReports>>) -> String {
+    match caller {
+        Caller::User(user) => format!("The reports of {}", user.name.as_deref().unwrap_or("a stranger")),
+        Caller::Client(service) => format!("Everybody's reports, for {}", service.client.name),
+    }
 }
 
 #[actix_web::main]
@@ -33,6 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .configure(tokenbooth.routes())
             .service(hello)
             .service(admin_hello)
+            .service(reports)
             // Request ids, the access log and metrics, for the handlers above too.
             .wrap(from_fn(tokenbooth::http::observe))
     })

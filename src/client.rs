@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use uuid::Uuid;
 
-pub use self::scopes::{NoScopes, Scopes};
+pub use self::scopes::{NoScopes, Scopes, is_scope};
 use crate::clock::Timestamp;
 use crate::session::HashedToken;
 
@@ -100,5 +100,11 @@ impl FromStr for ClientName {
     fn from_str(text: &str) -> Result<Self, NoClientName> {
         let fits = !text.trim().is_empty() && text.chars().count() <= MAX_NAME_CHARACTERS;
         if fits && !text.contains(char::is_control) { Ok(Self(text.to_owned())) } else { Err(NoClientName) }
+    }
+}
+
+impl fmt::Display for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }

@@ -4,11 +4,12 @@
 //!
 //! - [`cli`]: the commands of the binary.
 //! - [`App`]: the server; [`Tokenbooth`]: the same without a server, to mount in an actix-web app of one's own.
-//! - [`http`]: every URL, and [`CurrentUser`] and [`AdminUser`], the extractors for protected routes.
+//! - [`http`]: every URL, and [`CurrentUser`], [`AdminUser`], [`CurrentClient`], [`Scoped`] and [`Caller`], the extractors for
+//!   protected routes.
 //! - [`account`]: the rules, from a proved identity to a user. [`token`]: our own tokens. [`password`]: which are taken,
 //!   and their hashes. [`provider`]: a provider's token in, a proved identity out. [`rate_limit`]: how often one may ask.
 //! - [`db`]: the only place that knows Diesel and that there are two databases.
-//! - [`user`]: the people, as everyone above knows them.
+//! - [`user`]: the people, as everyone above knows them; [`client`]: the services.
 //! - [`settings`], [`error`] (the one table of refusals), [`jws`] (the strict door for every signed token), [`clock`],
 //!   [`metrics`], [`telemetry`], [`openapi`].
 //! - [`mock`]: Google and GitHub on loopback, for the demo and for tests.
@@ -66,4 +67,4 @@ pub mod token;
 pub mod user;
 
 pub use app::{App, StartError, Stopper, Tokenbooth};
-pub use http::{AdminUser, CurrentUser};
+pub use http::{AdminUser, Caller, CurrentClient, CurrentUser, Scope, Scoped};

@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::CommandError;
 use crate::app;
 use crate::clock::{Clock, SharedClock, SystemClock, Timestamp};
-use crate::db::{self, users};
+use crate::db::{self, clients, users};
 use crate::jws::{UnverifiedJws, looks_like_a_jwt};
 use crate::metrics::Metrics;
 use crate::provider::{Credential, CredentialKind, Providers};
 use crate::settings::Settings;
-use crate::token::{RefreshToken, UserClaims, VerifiedClaims};
+use crate::token::{ClientClaims, ClientSecret, RefreshToken, UserClaims, VerifiedClaims};
 
 /// More than any door accepts, so that a token too long is explained and not cut.
 const MAX_INPUT_BYTES: usize = 1024 * 1024;
@@ -29,6 +29,14 @@ pub(super) async fn run(settings: Settings, token: Option<String>) -> Result<(),
             out,
             "This is a refresh token of tokenbooth: POST /auth/refresh takes it, once. Whether its session lives, \
              `tokenbooth sessions list <user>` shows."
+        )?;
+        return Ok(());
+    }
+    if ClientSecret::is_one(&token) {
+        writeln!(
+            out,
+            "This is the secret of a client of tokenbooth, and no token: POST /oauth/token takes it with its client_id \
+             for one. Whether the client is disabled, `tokenbooth client list` shows."
         )?;
         return Ok(());
     }
@@ -112,9 +120,18 @@ fn show(out: &mut impl Write, token: &str) -> Result<(), CommandError> {
 
 fn as_access_token(settings: &Settings, token: &str) -> Result<String, String> {
     let tokens = app::tokens(settings).map_err(|error| error.to_string())?;
-    let claims = tokens.verify(token, SystemClock.now()).and_then(VerifiedClaims::of_user);
-    let claims = claims.map_err(|error| error.to_string())?;
-    user_accepts(settings, claims)
+    match tokens.verify(token, SystemClock.now()).map_err(|error| error.to_string())? {
+        VerifiedClaims::User(claims) => user_accepts(settings, claims),
+        VerifiedClaims::Client(claims) => client_accepts(settings, claims),
+    }
+}
+
+fn client_accepts(settings: &Settings, claims: ClientClaims) -> Result<String, String> {
+    let row = db::connect(&settings.database.url)
+        .and_then(|mut conn| clients::find(&mut conn, &claims.client_id))
+        .map_err(|error| format!("its signature and claims are good, but {error}"))?;
+    let (client, scopes) = claims.admit(row).map_err(|error| error.to_string())?;
+    Ok(format!("it is a token of client {} for \"{scopes}\"", client.id))
 }
 
 /// The row has the last word, as at every bearer route.

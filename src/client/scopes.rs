@@ -17,6 +17,20 @@ pub struct Scopes(Vec<String>);
 )]
 pub struct NoScopes;
 
+/// Whether the text is one scope (RFC 6749 §3.3, `scope-token`).
+#[must_use]
+pub const fn is_scope(text: &str) -> bool {
+    let mut rest = text.as_bytes();
+    // No iterator in a constant.
+    while let [byte, tail @ ..] = rest {
+        if !matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
+            return false;
+        }
+        rest = tail;
+    }
+    !text.is_empty()
+}
+
 impl Scopes {
     /// Whether this scope is among them.
     #[must_use]
@@ -48,8 +62,7 @@ impl FromStr for Scopes {
             return Err(NoScopes);
         }
         for scope in text.split(' ') {
-            let good = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-            if scope.is_empty() || !scope.bytes().all(good) {
+            if !is_scope(scope) {
                 return Err(NoScopes);
             }
             if !scopes.contains(scope) {

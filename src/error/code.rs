@@ -24,6 +24,7 @@ pub enum Code {
     AccessDenied,
     CsrfFailed,
     AdminRequired,
+    InsufficientScope,
     UnknownProvider,
     NotFound,
     MethodNotAllowed,
@@ -85,6 +86,9 @@ impl Code {
             }
             Self::AdminRequired => {
                 (StatusCode::FORBIDDEN, "admin_required", "Only administrators may do this")
+            }
+            Self::InsufficientScope => {
+                (StatusCode::FORBIDDEN, "insufficient_scope", "The client may not do this")
             }
             Self::UnknownProvider => (StatusCode::NOT_FOUND, "unknown_provider", "There is no such provider"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is nothing here"),

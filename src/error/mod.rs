@@ -41,6 +41,8 @@ pub enum Challenge {
     Missing,
     /// One came and is not accepted.
     InvalidToken,
+    /// A good one came, and this scope is not in it.
+    InsufficientScope(&'static str),
 }
 
 /// The body of every refusal (RFC 9457).
@@ -115,6 +117,16 @@ impl ApiError {
         Self::new(Code::AdminRequired, "this route is for administrators")
     }
 
+    /// A token that is good, of a client that may not do this.
+    #[must_use]
+    pub fn insufficient_scope(scope: &'static str) -> Self {
+        let detail = format!("this needs a token with the scope {scope}");
+        Self {
+            challenge: Some(Challenge::InsufficientScope(scope)),
+            ..Self::new(Code::InsufficientScope, detail)
+        }
+    }
+
     /// Which row of the table it is.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -129,7 +141,7 @@ impl ApiError {
 
     /// The caller is nobody we know, and could be let in.
     pub(crate) fn wants_sign_in(&self) -> bool {
-        self.challenge.is_some()
+        matches!(self.challenge, Some(Challenge::Missing | Challenge::InvalidToken))
     }
 
     /// Leaves in the response what the access log says of it.
@@ -180,6 +192,13 @@ impl ResponseError for ApiError {
                 let value = concat!(
                     "Bearer realm=\"tokenbooth\", error=\"invalid_token\", ",
                     "error_description=\"the access token is expired, revoked or not valid\""
+                );
+                response.insert_header((WWW_AUTHENTICATE, value));
+            }
+            Some(Challenge::InsufficientScope(scope)) => {
+                let value = format!(
+                    "Bearer realm=\"tokenbooth\", error=\"insufficient_scope\", \
+                     error_description=\"the access token is not for this\", scope=\"{scope}\""
                 );
                 response.insert_header((WWW_AUTHENTICATE, value));
             }

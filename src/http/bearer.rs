@@ -8,11 +8,8 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use uuid::Uuid;
 
-use super::credential::verified_claims;
-use crate::client::{ClientId, Scopes};
+use super::credential::{by_method, verified_claims};
 use crate::error::{ApiError, Code};
-use crate::state::AppState;
-use crate::token::VerifiedClaims;
 use crate::user::User;
 
 /// The user who sent this request. Taking it as an argument *is* the login check: without a good token the handler is
@@ -28,12 +25,6 @@ pub struct AdminUser(pub User);
 pub(super) struct CurrentSession {
     pub(super) user: User,
     pub(super) session_id: Option<Uuid>,
-}
-
-/// Whose token a request has, a person's or a service's, as its row is now.
-pub(super) enum Holder {
-    User(User),
-    Client(ClientId, Scopes),
 }
 
 /// Who looks at a page: a user, or a stranger. That the database cannot be asked is an error all the same.
@@ -91,41 +82,11 @@ impl FromRequest for AdminUser {
 }
 
 fn current_session(request: &HttpRequest) -> impl Future<Output = Result<CurrentSession, ApiError>> + use<> {
-    let verified = verified_claims(request, |request| request.method().is_safe());
+    let verified = verified_claims(request, by_method);
     async move {
         let (state, claims) = verified.await?;
         let claims = claims.of_user()?;
         let user = state.db.user(claims.user_id).await?;
         Ok(CurrentSession { user: claims.admit(user)?, session_id: claims.session_id })
-    }
-}
-
-/// Whose token the request has. `is_safe` says whether what it asks for is.
-///
-/// # Errors
-/// 401 `invalid_token`, 403 `csrf_failed`, or the database's.
-pub(super) async fn holder(
-    request: &HttpRequest,
-    is_safe: fn(&HttpRequest) -> bool,
-) -> Result<Holder, ApiError> {
-    let (state, claims) = verified_claims(request, is_safe).await?;
-    admit(claims, &state).await
-}
-
-/// Whose these claims are: the row, read now, has the last word.
-///
-/// # Errors
-/// 401 `invalid_token`, or the database's.
-pub(super) async fn admit(claims: VerifiedClaims, state: &AppState) -> Result<Holder, ApiError> {
-    match claims {
-        VerifiedClaims::User(claims) => {
-            let user = state.db.user(claims.user_id).await?;
-            Ok(Holder::User(claims.admit(user)?))
-        }
-        VerifiedClaims::Client(claims) => {
-            let row = state.db.client(claims.client_id.clone()).await?;
-            let (client, scopes) = claims.admit(row)?;
-            Ok(Holder::Client(client.id, scopes))
-        }
     }
 }

@@ -21,8 +21,13 @@ enum Judged {
     AfterAnotherLook(HttpRequest),
 }
 
-/// The verified claims of the request's credential. `is_safe` says whether what it asks for is (RFC 9110 §9.2.1): by cookie, what
-/// is not needs the proof that a page of ours asks.
+/// Whether a request asks for nothing that changes anything, as its own method says (RFC 9110 §9.2.1).
+pub(super) fn by_method(request: &HttpRequest) -> bool {
+    request.method().is_safe()
+}
+
+/// The verified claims of the request's credential. `is_safe` says whether what it asks for is: by cookie, what is
+/// not needs the proof that a page of ours asks.
 ///
 /// The token is verified at once and not in the future, so that it is not copied.
 ///

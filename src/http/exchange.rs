@@ -12,10 +12,10 @@ use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
 use super::refusals::{OverLimit, WithoutBody, WithoutProvider};
 use super::token_answer::TokenAnswer;
-use crate::account;
+use crate::account::{self, SignIn};
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
-use crate::provider::{Provider, RedirectFlow};
+use crate::provider::{Credential, Provider, RedirectFlow};
 use crate::state::AppState;
 
 /// Exchange a Google, GitHub, Microsoft, Apple, GitLab or OpenID Connect token for an access token
@@ -71,9 +71,22 @@ async fn exchange(
     let taken = ExchangeRequest::read(request, body).await?;
     let mode = ClientMode::of_exchange(&taken, request, state)?;
     let scope = taken.scope().map(str::to_owned);
-    let identity = state.providers.verify(provider, &taken.into_credential(provider)?).await?;
-    let signed_in = account::sign_in(&state.db, &state.rules, identity, origin).await?;
+    let signed_in = sign_in(state, provider, &taken.into_credential(provider)?, origin).await?;
     Ok((mode.tokens(state, signed_in, scope.as_deref(), request, origin).await?, mode))
+}
+
+/// Proves a credential with its provider, and signs in whom it proves.
+///
+/// # Errors
+/// The provider's refusal or trouble; 403 `user_disabled`; the database's.
+pub(super) async fn sign_in(
+    state: &AppState,
+    provider: &dyn Provider,
+    credential: &Credential,
+    origin: &Origin,
+) -> Result<SignIn, ApiError> {
+    let identity = state.providers.verify(provider, credential).await?;
+    Ok(account::sign_in(&state.db, &state.rules, identity, origin).await?)
 }
 
 /// How a sign-in ended: for the metrics always, for the audit trail when a credential was judged and refused. A request that

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use crate::error::{ApiError, Code};
 use crate::jws::looks_like_a_jwt;
 use crate::provider::{Credential, CredentialKind, Provider};
-use crate::token::RefreshToken;
+use crate::token::{ClientSecret, RefreshToken};
 
 /// The largest body of `/auth/*`, in bytes: four times the longest ID token.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -149,13 +149,7 @@ impl ExchangeRequest {
     /// # Errors
     /// 400 when the provider takes no credential of that kind.
     pub(super) fn into_credential(self, provider: &dyn Provider) -> Result<Credential, ApiError> {
-        // Passed on, it would be a secret of ours in somebody else's log.
-        if RefreshToken::parse(self.token.expose_secret()).is_some() {
-            return Err(bad_request(format!(
-                "{} is a refresh token of ours, which POST /auth/refresh takes",
-                self.member
-            )));
-        }
+        refuse_our_own(self.token.expose_secret(), self.member)?;
         let accepted = provider.accepts();
         let kind = self.kind.unwrap_or_else(|| match accepted {
             [only] => *only,
@@ -172,6 +166,24 @@ impl ExchangeRequest {
         }
         Ok(Credential { kind, token: self.token, nonce: self.nonce })
     }
+}
+
+/// Refuses what is a secret of ours: passed on to a provider, it would be one in somebody else's log.
+///
+/// # Errors
+/// 400 `invalid_request`, which names the member it came in.
+pub(super) fn refuse_our_own(token: &str, member: &str) -> Result<(), ApiError> {
+    if RefreshToken::parse(token).is_some() {
+        return Err(bad_request(format!(
+            "{member} is a refresh token of ours, which POST /auth/refresh takes"
+        )));
+    }
+    if ClientSecret::is_one(token) {
+        return Err(bad_request(format!(
+            "{member} is the secret of a client of ours, which POST /oauth/token takes with its client_id"
+        )));
+    }
+    Ok(())
 }
 
 impl TryFrom<Members> for ExchangeRequest {

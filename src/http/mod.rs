@@ -4,6 +4,7 @@ mod admin;
 mod answer;
 mod bearer;
 mod browser;
+mod callers;
 mod client_mode;
 mod cookies;
 mod cors;
@@ -35,12 +36,14 @@ mod token_answer;
 mod verify;
 
 use actix_web::dev::HttpServiceFactory;
+use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError, guard};
 
 pub use self::admin::{UserBody, UserView};
 pub use self::bearer::{AdminUser, CurrentUser};
+pub use self::callers::{AdmittedClient, Caller, CurrentClient, Scope, Scoped};
 pub(crate) use self::cors::{cors, leave_preflights_of_others};
 pub use self::events::EventView;
 pub use self::exchange_request::{ExchangeBody, Mode};
@@ -48,7 +51,11 @@ pub use self::health::{Health, Readiness};
 pub use self::identities::IdentityView;
 pub use self::jwks::JwkSet;
 pub use self::me::{Me, ProfileBody};
-pub use self::oauth::{Introspection, OAuthProblem, ServerMetadata, TokenRequestBody};
+use self::oauth::OAuthError;
+pub use self::oauth::{
+    ClientTokenAnswer, ExchangeAnswer, Introspection, IssuedTokens, OAuthProblem, ServerMetadata,
+    TokenRequestBody,
+};
 use self::observe::RoutePattern;
 pub use self::observe::observe;
 pub use self::pages::errors_as_pages;
@@ -134,9 +141,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .route(web::post().to(redirect_flow::begin_link))
                 .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
-        .service(endpoint("/oauth/token", "POST").route(web::post().to(oauth::issue_token)))
-        .service(endpoint("/oauth/introspect", "POST").route(web::post().to(oauth::introspect_token)))
-        .service(endpoint("/oauth/revoke", "POST").route(web::post().to(oauth::revoke_token)))
+        .service(oauth_endpoint("/oauth/token", "POST").route(web::post().to(oauth::issue_token)))
+        .service(oauth_endpoint("/oauth/introspect", "POST").route(web::post().to(oauth::introspect_token)))
+        .service(oauth_endpoint("/oauth/revoke", "POST").route(web::post().to(oauth::revoke_token)))
         .service(
             endpoint("/.well-known/oauth-authorization-server", "GET, HEAD")
                 .route(get().to(oauth::server_metadata)),
@@ -189,17 +196,29 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
 
 /// A path that answers another method with 405 and `Allow` (RFC 9110 §15.5.6).
 fn endpoint(path: &'static str, allow: &'static str) -> Resource {
-    web::resource(path).app_data(RoutePattern(path)).app_data(query()).default_service(web::to(
-        move || async move {
-            let error = ApiError::new(Code::MethodNotAllowed, format!("this path takes {allow}"));
-            let mut response = error.error_response();
-            response.headers_mut().insert(
-                actix_web::http::header::ALLOW,
-                actix_web::http::header::HeaderValue::from_static(allow),
-            );
-            response
-        },
-    ))
+    resource(path).default_service(web::to(move || async move {
+        allowing(allow, method_not_allowed(allow).error_response())
+    }))
+}
+
+/// The same in the words of RFC 6749.
+fn oauth_endpoint(path: &'static str, allow: &'static str) -> Resource {
+    resource(path).default_service(web::to(move || async move {
+        allowing(allow, OAuthError::from(method_not_allowed(allow)).error_response())
+    }))
+}
+
+fn resource(path: &'static str) -> Resource {
+    web::resource(path).app_data(RoutePattern(path)).app_data(query())
+}
+
+fn method_not_allowed(allow: &str) -> ApiError {
+    ApiError::new(Code::MethodNotAllowed, format!("this path takes {allow}"))
+}
+
+fn allowing(allow: &'static str, mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+    response
 }
 
 /// A path for people, which the document of the API does not list: what is refused there is a page, too.

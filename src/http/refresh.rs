@@ -81,7 +81,15 @@ async fn renew(state: &AppState, token: &str, origin: &Origin) -> Result<HttpRes
     }
 }
 
-async fn refresh_now(state: &AppState, token: &str, origin: &Origin) -> Result<TokenAnswer, ApiError> {
+/// The next tokens for a refresh token, counted.
+///
+/// # Errors
+/// 401 `invalid_refresh_token`, 429; the database's.
+pub(super) async fn refresh_now(
+    state: &AppState,
+    token: &str,
+    origin: &Origin,
+) -> Result<TokenAnswer, ApiError> {
     let result = exchange(state, token, origin).await;
     state.metrics.exchange("refresh", result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
     result

@@ -121,6 +121,10 @@ impl TokenAnswer {
         (self.access_token, self.refresh_token, answer)
     }
 
+    pub(super) fn expires_in(&self) -> i64 {
+        self.expires_in
+    }
+
     pub(super) fn created(&self) -> bool {
         self.created
     }

@@ -13,7 +13,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::bearer::{Holder, holder};
+use super::callers::{Caller, admit};
+use super::credential::verified_claims;
 use super::refusals::WithoutUser;
 use crate::error::{ApiError, Code, Problem};
 use crate::state::AppState;
@@ -57,11 +58,11 @@ impl Wanted {
 
     /// # Errors
     /// As the extractors refuse: another kind of token is 401, a user who is no administrator 403.
-    fn check(self, holder: &Holder) -> Result<(), ApiError> {
-        match (self, holder) {
-            (Self::User | Self::Administrator, Holder::Client(..)) => Err(TokenError::NotAUser.into()),
-            (Self::Client, Holder::User(_)) => Err(TokenError::NotAClient.into()),
-            (Self::Administrator, Holder::User(user)) if !user.admin => Err(ApiError::admin_required()),
+    fn check(self, caller: &Caller) -> Result<(), ApiError> {
+        match (self, caller) {
+            (Self::User | Self::Administrator, Caller::Client(_)) => Err(TokenError::NotAUser.into()),
+            (Self::Client, Caller::User(_)) => Err(TokenError::NotAClient.into()),
+            (Self::Administrator, Caller::User(user)) if !user.admin => Err(ApiError::admin_required()),
             _ => Ok(()),
         }
     }
@@ -104,20 +105,22 @@ pub(crate) async fn verify_that(request: HttpRequest) -> Result<HttpResponse, Ap
 
 async fn answer(request: &HttpRequest, wanted: Wanted) -> Result<HttpResponse, ApiError> {
     let state = AppState::of(request)?;
-    let judged = holder(request, is_safe).await.and_then(|holder| wanted.check(&holder).map(|()| holder));
-    let holder = match judged {
+    let judged = caller(request).await.and_then(|caller| wanted.check(&caller).map(|()| caller));
+    let caller = match judged {
         Err(refusal) if refusal.wants_sign_in() => return Ok(with_way_in(&refusal, request, &state)),
         judged => judged?,
     };
     let none = || HeaderValue::from_static("");
     let value = |text: String| HeaderValue::try_from(text).map_err(ApiError::internal);
-    let [user_id, email, client_id, scope] = match holder {
-        Holder::User(user) => {
+    let [user_id, email, client_id, scope] = match caller {
+        Caller::User(user) => {
             let email = user.email.unwrap_or_default();
             let email = utf8_percent_encode(&email, INVISIBLE).to_string();
             [value(user.id.to_string())?, value(email)?, none(), none()]
         }
-        Holder::Client(id, scopes) => [none(), none(), value(id.to_string())?, value(scopes.to_string())?],
+        Caller::Client(client) => {
+            [none(), none(), value(client.id.to_string())?, value(client.scopes.to_string())?]
+        }
     };
     Ok(HttpResponse::Ok()
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")))
@@ -126,6 +129,11 @@ async fn answer(request: &HttpRequest, wanted: Wanted) -> Result<HttpResponse, A
         .insert_header((CLIENT_ID.clone(), client_id))
         .insert_header((CLIENT_SCOPE.clone(), scope))
         .finish())
+}
+
+async fn caller(request: &HttpRequest) -> Result<Caller, ApiError> {
+    let (state, claims) = verified_claims(request, is_safe).await?;
+    admit(claims, &state).await
 }
 
 /// Whether what the visitor asks for is safe (RFC 9110 §9.2.1). nginx, Traefik and Caddy ask with GET and name the visitor's

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod commands;
+mod example;
 
 use serde_json::Value;
 

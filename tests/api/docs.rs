@@ -126,7 +126,7 @@ fn assert_references_lead_somewhere(document: &Value, part: &Value) {
 }
 
 #[actix_web::test]
-async fn the_token_is_sent_by_plain_http_bearer() {
+async fn tokens_are_sent_by_plain_http_bearer_and_a_client_s_secret_by_basic() {
     let app = start().await;
     let document = document(&app).await;
     let schemes = document["components"]["securitySchemes"].as_object().expect("schemes");
@@ -135,11 +135,14 @@ async fn the_token_is_sent_by_plain_http_bearer() {
         assert_eq!((&schemes[name]["type"], &schemes[name]["scheme"]), (&"http".into(), &scheme.into()));
     }
     for (path, method, operation) in operations(&document) {
-        let secured = operation["security"]
-            .as_array()
-            .is_some_and(|all| all.iter().any(|one| one["bearer"].is_array()));
-        let wanted = path.starts_with("/api/") || ["/auth/logout-all", "/auth/verify"].contains(&path);
-        assert_eq!(secured, wanted, "{method} {path}");
+        let takes = |scheme: &str| {
+            let all = operation["security"].as_array();
+            all.is_some_and(|all| all.iter().any(|one| one[scheme].is_array()))
+        };
+        let by_bearer = path.starts_with("/api/") || ["/auth/logout-all", "/auth/verify"].contains(&path);
+        assert_eq!(takes("bearer"), by_bearer, "{method} {path}");
+        let by_client = ["/oauth/token", "/oauth/introspect"].contains(&path);
+        assert_eq!(takes("client"), by_client, "{method} {path}");
     }
 }
 

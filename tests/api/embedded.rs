@@ -2,6 +2,7 @@
 //! makes once.
 
 mod customers;
+mod services;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +17,7 @@ use tokenbooth::{CurrentUser, Tokenbooth};
 use crate::databases::TestDatabase;
 use crate::support::TestApp;
 use crate::support::app::{Answer, SECRET, client};
+use crate::support::oauth::{Service, create_client};
 use crate::support::process::Tokenbooth as Process;
 
 /// `cargo test` builds examples into a folder beside the binary; `cargo test --test api` alone does not.
@@ -81,6 +83,23 @@ on_both_databases! {
         user_command(&db, "promote", "bob@example.com");
         let answer = get(&admin_hello, Some(&bob.jwt)).await;
         assert_eq!((answer.status, answer.text), (200, format!("Hello, administrator {}!", bob.user_id)));
+
+        // A service of ours, beside the people.
+        let post = async |service: &Service| {
+            let request = client().post(format!("{url}/oauth/token")).basic_auth(&service.id, Some(&service.secret));
+            Answer::of(request.form(&[("grant_type", "client_credentials")]).send().await.expect("an answer")).await
+        };
+        let (reader, other) = (create_client(&db, "Night job", "reports.read"), create_client(&db, "Other", "mail.send"));
+        let token_of = async |service| post(service).await.json["access_token"].as_str().expect("a token").to_owned();
+        let (reader_token, other_token) = (token_of(&reader).await, token_of(&other).await);
+        let reports = format!("{url}/reports");
+        let answer = get(&reports, Some(&reader_token)).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, "Everybody's reports, for Night job"));
+        let answer = get(&reports, Some(&bob.jwt)).await;
+        assert_eq!((answer.status, answer.text.as_str()), (200, "The reports of Bob Example"));
+        get(&reports, Some(&other_token)).await.assert_problem(403, "insufficient_scope");
+        get(&reports, None).await.assert_problem(401, "invalid_token");
+        get(&hello, Some(&reader_token)).await.assert_problem(401, "invalid_token");
 
         // The rest of the service is there too, with its request ids.
         let answer = get(&format!("{url}/healthz"), None).await;

@@ -12,6 +12,11 @@ use crate::support::{Answer, TestApp};
 const ENDPOINTS: [Endpoint; 3] = [Endpoint::GithubCheck, Endpoint::GithubUser, Endpoint::GithubEmails];
 
 async fn start() -> TestApp {
+    start_at_one_door().await.at_both_doors()
+}
+
+/// For counting what GitHub is asked.
+async fn start_at_one_door() -> TestApp {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     app.warm().await;
     app.mock.forget_requests();
@@ -31,7 +36,7 @@ fn assert_asked_to_wait(answer: &Answer, what: &str) -> u64 {
 
 on_both_databases! {
     async fn a_token_of_our_app_signs_in(db: TestDatabase) {
-        let app = TestApp::start(db).await;
+        let app = TestApp::start(db).await.at_both_doors();
         let first = app.exchange_github(GithubUser::named("greta")).await.assert_signed_in();
         assert!(first.created);
         let id = GithubUser::named("greta").id;
@@ -66,7 +71,7 @@ on_both_databases! {
 
 #[actix_web::test]
 async fn one_login_asks_each_endpoint_once_and_says_who_asks() {
-    let app = start().await;
+    let app = start_at_one_door().await;
     app.exchange_github(GithubUser::default()).await.assert_signed_in();
     assert_eq!(ENDPOINTS.map(|endpoint| app.mock.requests(endpoint)), [1, 1, 1]);
     let seen = app.mock.seen();
@@ -111,7 +116,7 @@ async fn a_token_of_another_app_is_refused() {
     let token = app.mock.github().access_token(GithubUser::default());
     app.mock.github().revoke(&token);
     app.exchange("github", &json!({ "access_token": token })).await.assert_problem(401, "audience_mismatch");
-    assert_eq!(ENDPOINTS.map(|endpoint| app.mock.requests(endpoint)), [3, 0, 0]);
+    assert_eq!(ENDPOINTS.map(|endpoint| app.mock.requests(endpoint)), [6, 0, 0]);
     assert_eq!(app.db.count("users"), 0);
 }
 
@@ -154,7 +159,7 @@ async fn what_is_no_token_of_an_app_is_refused_before_any_request() {
     // The form before 2021 may still be out there: GitHub is asked.
     let old = "0123456789abcdef0123456789abcdef01234567";
     app.exchange("github", &json!({ "access_token": old })).await.assert_problem(401, "audience_mismatch");
-    assert_eq!(app.mock.requests(Endpoint::GithubCheck), 1);
+    assert_eq!(app.mock.requests(Endpoint::GithubCheck), 2, "once from each door");
 }
 
 #[actix_web::test]
@@ -167,7 +172,7 @@ async fn somebody_without_a_name_is_called_by_the_login() {
 
 #[actix_web::test]
 async fn the_primary_address_counts_and_only_when_it_is_verified() {
-    let app = start().await;
+    let app = start_at_one_door().await;
     let spare = |number: usize| GithubEmail::new(format!("spare{number}@example.com"), false, true);
     let primary = |verified| GithubEmail::new("main@example.com", true, verified);
     let many = |verified| (0..150).map(spare).chain([primary(verified)]).collect::<Vec<_>>();

@@ -50,7 +50,7 @@ fn refused(what: &str, answer: &crate::support::Answer, code: &str) -> String {
 
 on_both_databases! {
     async fn both_issuer_spellings_and_both_client_ids_sign_the_same_person_in(db: TestDatabase) {
-        let app = TestApp::start(db).await;
+        let app = TestApp::start(db).await.at_both_doors();
         let mut users = Vec::new();
         for iss in ["https://accounts.google.com", "accounts.google.com"] {
             for aud in [WEB_CLIENT_ID, IOS_CLIENT_ID] {
@@ -67,7 +67,7 @@ on_both_databases! {
     }
 
     async fn subjects_that_differ_in_anything_are_different_people(db: TestDatabase) {
-        let app = TestApp::start(db).await;
+        let app = TestApp::start(db).await.at_both_doors();
         let longest = "x".repeat(255);
         let subjects = ["abc", "ABC", "abc ", " abc", "äbc", "a\u{308}bc", "' OR 1=1 --", "%", "_", "{\"$ne\":null}", &longest];
         for sub in subjects {
@@ -81,7 +81,7 @@ on_both_databases! {
     }
 
     async fn a_refused_token_stores_nothing(db: TestDatabase) {
-        let app = TestApp::start(db).await;
+        let app = TestApp::start(db).await.at_both_doors();
         let google = app.mock.google();
         for changes in [
             json!({ "aud": "x-ios" }),
@@ -96,7 +96,7 @@ on_both_databases! {
     }
 
     async fn nobody_is_signed_in_as_whom_the_request_claims(db: TestDatabase) {
-        let app = TestApp::start(db).await;
+        let app = TestApp::start(db).await.at_both_doors();
         let bob = app.sign_in(Person::named("bob")).await;
         let alice = Person::named("alice");
         let answer = app.exchange("google", &json!({
@@ -114,7 +114,7 @@ on_both_databases! {
 
 #[actix_web::test]
 async fn an_audience_is_good_only_when_it_is_exactly_ours() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     let (web, ios) = (WEB_CLIENT_ID, IOS_CLIENT_ID);
     let evil = "evil.apps.googleusercontent.com";
     let good: [(Value, Option<&str>); 7] = [
@@ -209,7 +209,8 @@ async fn without_client_ids_there_is_no_google_rather_than_one_for_any_audience(
     let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
         sources.with("providers.google.client_ids", "")
     })
-    .await;
+    .await
+    .at_both_doors();
     for aud in [WEB_CLIENT_ID, ""] {
         let token = app.mock.google().id_token(json!({ "aud": aud }));
         let answer = app.exchange_id_token(&token).await;
@@ -219,7 +220,7 @@ async fn without_client_ids_there_is_no_google_rather_than_one_for_any_audience(
 
 #[actix_web::test]
 async fn an_issuer_is_good_only_in_googles_two_spellings() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     let strangers = [
         "https://accounts.google.com/",
         "http://accounts.google.com",
@@ -260,7 +261,7 @@ async fn an_issuer_is_good_only_in_googles_two_spellings() {
 
 #[actix_web::test]
 async fn the_request_chooses_neither_issuer_nor_keys() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     app.warm().await.mock.forget_requests();
     let acme = app.mock.oidc();
     let issuer = acme.discovery()["issuer"].clone();
@@ -282,7 +283,7 @@ async fn the_request_chooses_neither_issuer_nor_keys() {
 
 #[actix_web::test]
 async fn the_detail_tells_a_strangers_token_from_a_strangers_key() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     app.warm().await;
     let google = app.mock.google();
     let stranger = SigningKey::foreign().expect("a key");
@@ -308,7 +309,7 @@ async fn the_detail_tells_a_strangers_token_from_a_strangers_key() {
 
 #[actix_web::test]
 async fn times_are_integers_and_within_a_minute_of_our_clock() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     let now = now();
     let wrong_type = [
         "null".to_owned(),
@@ -405,7 +406,7 @@ async fn times_are_integers_and_within_a_minute_of_our_clock() {
 
 #[actix_web::test]
 async fn an_id_token_that_lives_longer_than_a_day_is_not_believed() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     let now = now();
     for (life, status) in [(86_400, 200), (86_400 + 120, 401), (-30, 401)] {
         let changes = json!({ "iat": now - 10, "exp": now - 10 + life });
@@ -420,7 +421,7 @@ async fn an_id_token_that_lives_longer_than_a_day_is_not_believed() {
 
 #[actix_web::test]
 async fn a_token_that_was_good_once_is_refused_after_its_end() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     let token = app.mock.google().id_token(json!({}));
     app.exchange_id_token(&token).await.assert_signed_in();
     app.clock.advance(3600 + 61);
@@ -434,7 +435,7 @@ async fn a_token_that_was_good_once_is_refused_after_its_end() {
 
 #[actix_web::test]
 async fn a_subject_is_a_text_of_1_to_255_bytes_without_control_characters() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     let bad = [
         None,
         Some("null".to_owned()),
@@ -476,7 +477,7 @@ const OTHER_NONCE_FORMS: [&str; 3] = [
 
 #[actix_web::test]
 async fn a_nonce_that_was_sent_is_the_tokens_raw_or_hashed() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     let [nonce, hex, _] = NONCE_FORMS;
     for claim in NONCE_FORMS {
         let body = json!({
@@ -530,7 +531,8 @@ async fn a_nonce_on_one_side_only_is_judged_by_the_policy() {
         let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
             sources.with("providers.google.nonce", policy)
         })
-        .await;
+        .await
+        .at_both_doors();
         for (_, claim, sent, problem) in cases.iter().filter(|case| case.0 == policy) {
             let token = app.mock.google().id_token(json!({ "nonce": claim }));
             let body = json!({ "id_token": token, "nonce": sent });
@@ -549,7 +551,7 @@ async fn a_nonce_on_one_side_only_is_judged_by_the_policy() {
 
 #[actix_web::test]
 async fn other_claims_of_another_type_are_left_out_and_do_not_stop_a_login() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     for value in ["null", "5", "[]", "{}", "true", "\"\""] {
         let decoration = ["email", "email_verified", "name", "picture"];
         let token = with_claims(&app, &decoration.map(|claim| (claim, Some(value))));

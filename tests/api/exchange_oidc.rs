@@ -9,7 +9,7 @@ use crate::support::browser::Browser;
 
 on_both_databases! {
     async fn its_id_token_signs_in(db: TestDatabase) {
-        let app = TestApp::start(db).await;
+        let app = TestApp::start(db).await.at_both_doors();
         let token = app.mock.oidc().id_token(Person::named("olga").claims());
         let first = app.exchange("acme", &json!({ "id_token": token })).await.assert_signed_in();
         assert!(first.created);
@@ -25,8 +25,9 @@ on_both_databases! {
 
 #[actix_web::test]
 async fn it_may_sign_with_es256() {
-    let app =
-        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "1ms")).await;
+    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "1ms"))
+        .await
+        .at_both_doors();
     let key = SigningKey::es256().expect("a key");
     app.mock.oidc().keys().use_key(&key);
     let token = app.mock.oidc().id_token(json!({}));
@@ -38,7 +39,7 @@ async fn it_may_sign_with_es256() {
 
 #[actix_web::test]
 async fn tokens_of_another_issuer_are_refused() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     app.warm().await;
     let google = app.mock.google().id_token(json!({}));
     let answer = app.exchange("acme", &json!({ "id_token": google })).await;
@@ -77,7 +78,7 @@ async fn two_issuers_with_one_key_id_do_not_share_keys() {
     mock.google().keys().publish_only(vec![theirs.jwk()]);
     mock.oidc().keys().sign_with(&ours);
     mock.google().keys().sign_with(&theirs);
-    let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
+    let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await.at_both_doors();
     app.exchange("acme", &json!({ "id_token": app.mock.oidc().id_token(json!({})) }))
         .await
         .assert_signed_in();
@@ -90,7 +91,7 @@ async fn two_issuers_with_one_key_id_do_not_share_keys() {
 
 #[actix_web::test]
 async fn only_tokens_for_our_client_are_accepted() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     for claims in [
         json!({ "aud": "another-client" }),
         json!({ "aud": format!("{}-evil", oidc::CLIENT_ID) }),
@@ -121,7 +122,9 @@ async fn a_discovery_document_of_another_issuer_is_not_used() {
         json!(null),
     ] {
         mock.oidc().set_discovery(json!({ "issuer": issuer }));
-        let app = TestApp::start_beside(mock.clone(), TestDatabase::sqlite(), |sources| sources).await;
+        let app = TestApp::start_beside(mock.clone(), TestDatabase::sqlite(), |sources| sources)
+            .await
+            .at_both_doors();
         let token = mock.oidc().id_token(json!({}));
         let answer = app.exchange("acme", &json!({ "id_token": token })).await;
         assert_eq!(answer.status, 502, "{issuer}: {}", answer.text);
@@ -136,7 +139,7 @@ async fn a_discovery_document_of_another_issuer_is_not_used() {
 async fn a_key_url_without_tls_elsewhere_than_on_loopback_is_not_used() {
     let mock = MockProviders::start().await.expect("the mock starts");
     mock.oidc().set_discovery(json!({ "jwks_uri": "http://keys.example/jwks" }));
-    let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await;
+    let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| sources).await.at_both_doors();
     let token = app.mock.oidc().id_token(json!({}));
     let answer = app.exchange("acme", &json!({ "id_token": token })).await;
     assert_eq!(answer.status, 502, "{}", answer.text);
@@ -150,7 +153,8 @@ async fn the_issuer_can_be_set_when_it_does_not_follow_from_the_discovery_url() 
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| {
         sources.with("providers.acme.issuer", "https://id.mail.com/tenant")
     })
-    .await;
+    .await
+    .at_both_doors();
     let token = app.mock.oidc().id_token(json!({ "iss": "https://id.mail.com/tenant" }));
     app.exchange("acme", &json!({ "id_token": token })).await.assert_signed_in();
     let token = app.mock.oidc().id_token(json!({}));
@@ -159,7 +163,7 @@ async fn the_issuer_can_be_set_when_it_does_not_follow_from_the_discovery_url() 
 
 #[actix_web::test]
 async fn access_tokens_are_not_taken() {
-    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let app = TestApp::start(TestDatabase::sqlite()).await.at_both_doors();
     app.warm().await;
     app.mock.forget_requests();
     let token = app.mock.oidc().access_token(Person::default());
@@ -174,7 +178,8 @@ async fn a_required_nonce_must_be_sent_and_must_match() {
     let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
         sources.with("providers.acme.nonce", "required")
     })
-    .await;
+    .await
+    .at_both_doors();
     let with = app.mock.oidc().id_token(json!({ "nonce": "n-0S6_WzA2Mj" }));
     let without = app.mock.oidc().id_token(json!({}));
     let accepted = json!({ "id_token": with, "nonce": "n-0S6_WzA2Mj" });

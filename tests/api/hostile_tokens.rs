@@ -1,5 +1,6 @@
-//! Tokens made to deceive, at every door: the exchange, and all that take a token of ours. Each begins as a good token that is
-//! let in, so that its one change is what it is refused for; and no refusal repeats the token or asks anybody else.
+//! Tokens made to deceive, at every door: the exchange, under both its names, and all that take a token of ours. Each begins as a
+//! good token that is let in, so that its one change is what it is refused for; and no refusal repeats the token or asks anybody
+//! else.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -20,7 +21,7 @@ use crate::support::{Answer, TestApp};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Door {
-    /// `POST /auth/google` with an ID token.
+    /// `POST /auth/google` with an ID token, and token exchange at `POST /oauth/token`.
     Exchange,
     /// `GET /api/me` with a token of ours.
     Bearer,
@@ -217,7 +218,7 @@ async fn start() -> House {
     let app =
         TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "10m")).await;
     let asker = app.create_client("Orders", "");
-    House { app, asker }
+    House { app: app.at_both_doors(), asker }
 }
 
 #[actix_web::test]

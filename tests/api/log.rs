@@ -31,6 +31,7 @@ struct Tour {
     url: String,
     http: Client,
     mock: MockProviders,
+    database_url: String,
     secrets: Vec<String>,
     sent: Vec<Sent>,
 }
@@ -42,7 +43,8 @@ impl Tour {
         let url = running.url();
         let secrets = [SECRET, github::CLIENT_SECRET, DATABASE_PASSWORD, "@example.com", "%40example.com"];
         let secrets = secrets.map(str::to_owned).into();
-        Self { running, url, http: client(), mock, secrets, sent: Vec::new() }
+        let database_url = database_url.to_owned();
+        Self { running, url, http: client(), mock, database_url, secrets, sent: Vec::new() }
     }
 
     /// A token that must not be seen again, as a whole or as the part that makes it one.
@@ -165,6 +167,62 @@ impl Tour {
         self.ask("POST", "/auth/logout-all", "/auth/logout-all", &jwt, Value::Null).await;
     }
 
+    /// A form at `/oauth/token`, and the tokens that come back for it.
+    async fn grant(&mut self, basic: Option<(&str, &str)>, form: &[(&str, &str)]) -> Value {
+        let mut request = self.http.post(format!("{}/oauth/token", self.url)).form(form);
+        if let Some((id, secret)) = basic {
+            request = request.basic_auth(id, Some(secret));
+        }
+        let answer = self.send("POST", "/oauth/token", request).await.json.clone();
+        for member in ["access_token", "refresh_token"] {
+            if let Some(token) = answer[member].as_str() {
+                self.secret(token);
+            }
+        }
+        answer
+    }
+
+    /// A service, which an operator makes while ours runs; and what the standard endpoint is told rightly and wrongly.
+    async fn a_service(&mut self, id_token: &str) {
+        let create = Tokenbooth::new(&["client", "create", "Night job", "--scope", "reports.read"]);
+        let made = create.set("database.url", &self.database_url).output();
+        let made: Value = serde_json::from_slice(&made.stdout).expect("a client");
+        let member = |name: &str| made[name].as_str().expect("a text").to_owned();
+        let (id, secret) = (member("client_id"), member("client_secret"));
+        self.secret(&secret);
+        let wrong = self.secret(format!("{secret}x"));
+        let client = ("grant_type", "client_credentials");
+        assert!(self.grant(Some((&id, &secret)), &[client]).await["access_token"].is_string());
+        for (basic, form) in [
+            (Some((id.as_str(), wrong.as_str())), vec![client]),
+            (Some((&secret, &id)), vec![client]),
+            (Some((&id, &secret)), vec![client, ("scope", &secret)]),
+            (Some((&id, &secret)), vec![client, ("client_secret", &secret)]),
+            (None, vec![client, ("client_id", &secret), ("client_secret", &wrong)]),
+            (None, vec![("grant_type", &secret), (&secret, &secret), (&secret, "")]),
+            (None, vec![("grant_type", "refresh_token"), ("refresh_token", &secret)]),
+        ] {
+            assert!(self.grant(basic, &form).await["error"].is_string(), "{form:?}");
+        }
+        let exchange = |token, issuer| {
+            vec![
+                ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+                ("subject_token", token),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+                ("subject_issuer", issuer),
+                ("scope", "offline_access"),
+            ]
+        };
+        let exchanged = self.grant(None, &exchange(id_token, "google")).await;
+        let refresh_token = exchanged["refresh_token"].as_str().expect("a refresh token");
+        self.grant(None, &[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await;
+        for form in
+            [exchange(&secret, "google"), exchange(id_token, &secret), exchange(refresh_token, "google")]
+        {
+            assert!(self.grant(None, &form).await["error"].is_string(), "{form:?}");
+        }
+    }
+
     async fn me(&mut self, authorization: &str) {
         let request = self.http.get(format!("{}/api/me", self.url)).header("authorization", authorization);
         self.send("GET", "/api/me", request).await;
@@ -224,6 +282,7 @@ impl Tour {
         self.send("POST", "/auth/{provider}", form).await;
 
         self.an_account(&id_token).await;
+        self.a_service(&id_token).await;
         let jwt = self.exchange("google", json!({ "id_token": id_token })).await;
         self.everything_but_exchanges(&jwt, &id_token).await;
     }
@@ -284,7 +343,7 @@ fn assert_text_lines(tour: &Tour, lines: &[String]) {
             format!("method={} route={} status={} ms=", sent.method, sent.route, sent.answer.status);
         assert!(line.contains(&expected), "expected {expected} in {line}");
         assert!(line.contains(" peer=127.0.0.1 "), "{line}");
-        if let Some(code) = sent.answer.json["code"].as_str() {
+        if let Some(code) = sent.answer.code() {
             assert!(line.contains(&format!(" code={code} reason=")), "{line}");
         } else {
             assert!(!line.contains(" code="), "{line}");
@@ -357,7 +416,7 @@ async fn the_json_log_has_an_object_a_line_and_gives_nothing_away() {
         let json: Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(
             (&json["method"], &json["route"], &json["status"], &json["code"]),
-            (&json!(sent.method), &json!(sent.route), &json!(sent.answer.status), &sent.answer.json["code"]),
+            (&json!(sent.method), &json!(sent.route), &json!(sent.answer.status), &json!(sent.answer.code())),
             "{line}"
         );
         assert!(json["ms"].is_number(), "{line}");

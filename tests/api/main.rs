@@ -51,6 +51,7 @@ mod metadata;
 mod metrics;
 mod mock_sign_in;
 mod native;
+mod oauth;
 mod pages;
 mod password;
 mod pooler;

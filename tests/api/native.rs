@@ -17,7 +17,7 @@ const APP: &str = "http://127.0.0.1:51004/callback";
 const SCHEME: &str = "com.mail.app:/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-fn with_apps(sources: Sources) -> Sources {
+pub fn with_apps(sources: Sources) -> Sources {
     sources.with(
         "sign_in.redirect_uris",
         "http://127.0.0.1/callback,com.mail.app:/callback,com.mail.app:/with?a=b,https://app.mail.com/claimed",
@@ -52,12 +52,18 @@ fn parameters(location: &str) -> (String, BTreeMap<String, String>) {
     (url.to_string(), parameters)
 }
 
-async fn code(app: &TestApp, person: &str) -> String {
+/// A code for an app at [`APP`].
+pub async fn code(app: &TestApp, person: &str) -> String {
     sent_back(app, &login("google", APP, "app state"), person).await.1["code"].clone()
 }
 
 async fn post(app: &TestApp, members: &[(&str, &str)]) -> Answer {
     app.post_form("/oauth/token", members).await
+}
+
+/// Where [`code`] was sent, with the right verifier.
+pub async fn redeem_at_home(app: &TestApp, code: &str) -> Answer {
+    redeem(app, code, APP, VERIFIER).await
 }
 
 async fn redeem(app: &TestApp, code: &str, redirect_uri: &str, verifier: &str) -> Answer {

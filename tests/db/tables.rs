@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use tokenbooth::client::{Client, ClientId, Scopes};
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, identities, users};
+use tokenbooth::db::{self, clients, identities, users};
+use tokenbooth::session::HashedToken;
 use tokenbooth::user::{IdentityKey, UserId};
 
 use crate::databases::TestDatabase;
@@ -150,6 +152,42 @@ on_both_databases! {
         identities::update_at_sign_in(&mut conn, &way).expect("written");
         assert_eq!(found(&mut conn), Ok(Some((way, user))));
         assert_eq!(identities::find_with_user(&mut conn, &key("ACME", "s\u{fc}b '1'")), Ok(None));
+    }
+
+    async fn a_client_comes_back_as_it_was_written(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let client = |number: i64| Client {
+            id: ClientId::generate(),
+            name: "Night \u{1f600} 'job\"".parse().expect("a name"),
+            scopes: "b a".parse().expect("scopes"),
+            secret: HashedToken::of(&number.to_be_bytes()),
+            previous_secret: None,
+            disabled: false,
+            created_at: Timestamp(number),
+            rotated_at: None,
+        };
+        let (first, mut second, third) = (client(1), client(2), client(3));
+        second.scopes = Scopes::default();
+        (second.disabled, second.previous_secret, second.rotated_at) = (true, Some(first.secret.clone()), Some(Timestamp(9)));
+        for client in [&second, &first, &third] {
+            clients::insert(&mut conn, client).expect("a client");
+            assert_eq!(clients::find(&mut conn, &client.id), Ok(Some(client.clone())));
+        }
+        let nobody = ClientId::generate();
+        assert_eq!(clients::find(&mut conn, &nobody), Ok(None));
+        assert_eq!(clients::list(&mut conn), Ok(vec![first.clone(), second.clone(), third.clone()]));
+        let found = clients::find_all(&mut conn, &[first.id.clone(), second.id.clone(), nobody.clone()]);
+        assert_eq!(found, Ok(HashMap::from([(first.id.clone(), first.clone()), (second.id.clone(), second)])));
+        assert_eq!(clients::find_all(&mut conn, &[]), Ok(HashMap::new()));
+
+        let next = HashedToken::of(b"next");
+        clients::rotate(&mut conn, &first.id, &next, Timestamp(5)).expect("written");
+        let rotated = Client { previous_secret: Some(first.secret.clone()), secret: next, rotated_at: Some(Timestamp(5)), ..first };
+        assert_eq!(clients::lock(&mut conn, &rotated.id), Ok(Some(rotated.clone())));
+        clients::disable(&mut conn, &rotated.id).expect("written");
+        assert_eq!(clients::find(&mut conn, &rotated.id), Ok(Some(Client { disabled: true, ..rotated })));
+        assert_eq!(clients::find(&mut conn, &third.id), Ok(Some(third)), "nobody else was touched");
+        assert_eq!(clients::lock(&mut conn, &nobody), Ok(None));
     }
 
     async fn many_identities_come_back_each_with_its_user(db: TestDatabase) {

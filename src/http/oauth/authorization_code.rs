@@ -1,10 +1,12 @@
 //! An app's one-time code for tokens (RFC 6749 §4.1.3).
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpRequest;
 use secrecy::ExposeSecret;
 
 use super::super::exchange::record;
 use super::super::token_answer::{TokenAnswer, wants_refresh_token};
+use super::client_authentication::authenticate_if_sent;
+use super::error::OAuthError;
 use super::parameters::Parameters;
 use crate::account::{AccountError, SignIn, codes};
 use crate::error::ApiError;
@@ -15,13 +17,14 @@ use crate::token::OneTimeCode;
 /// The token answer, for a code and its verifier.
 ///
 /// # Errors
-/// What is missing; a code that is not good; the database's.
+/// What is missing; `invalid_grant`; the database's.
 pub(super) async fn grant(
     state: &AppState,
     mut parameters: Parameters,
     request: &HttpRequest,
     origin: &Origin,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<TokenAnswer, OAuthError> {
+    authenticate_if_sent(state, request, &mut parameters).await?;
     let (code, redirect_uri) = (parameters.want("code")?, parameters.want("redirect_uri")?);
     let verifier = parameters.want("code_verifier")?;
     let scope = parameters.take("scope");
@@ -29,7 +32,7 @@ pub(super) async fn grant(
         redeem(state, code.expose_secret(), redirect_uri.expose_secret(), verifier.expose_secret()).await;
     record(state, codes::METHOD, result.as_ref().map(|signed_in| signed_in.created), origin).await;
     let offline_access = wants_refresh_token(scope.as_ref().map(ExposeSecret::expose_secret));
-    Ok(TokenAnswer::after_sign_in(state, result?, offline_access, request, origin).await?.into_response())
+    Ok(TokenAnswer::after_sign_in(state, result?, offline_access, request, origin).await?)
 }
 
 async fn redeem(

@@ -1,15 +1,18 @@
 //! A service's own token (RFC 6749 §4.4).
 
-use actix_web::HttpResponse;
+use actix_web::HttpRequest;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::answer;
+use super::super::exchange::record;
+use super::client_authentication::authenticate;
 use super::error::OAuthError;
 use super::parameters::Parameters;
+use crate::account::clients;
 use crate::client::{Client, Scopes};
 use crate::error::ApiError;
+use crate::event::Origin;
 use crate::state::AppState;
 
 /// A client's token. There is no refresh token beside it: the client has its secret (RFC 6749 §4.4.3).
@@ -28,30 +31,40 @@ pub struct ClientTokenAnswer {
     scope: String,
 }
 
-/// A token for this client: for what it asks, or for all that it may do.
+/// A token for the client that asks: for the scopes it names, or for all that it has.
 ///
 /// # Errors
-/// 400 `invalid_scope`.
-pub(super) fn grant(
+/// 401 `invalid_client`, 400 `invalid_scope`; the database's.
+pub(super) async fn grant(
     state: &AppState,
-    client: &Client,
+    parameters: Parameters,
+    request: &HttpRequest,
+    origin: &Origin,
+) -> Result<ClientTokenAnswer, OAuthError> {
+    let result = issue(state, parameters, request).await;
+    record(state, clients::METHOD, result.as_ref().map(|_| false).map_err(OAuthError::refusal), origin).await;
+    result
+}
+
+async fn issue(
+    state: &AppState,
     mut parameters: Parameters,
-) -> Result<HttpResponse, OAuthError> {
+    request: &HttpRequest,
+) -> Result<ClientTokenAnswer, OAuthError> {
+    let client = authenticate(state, request, &mut parameters).await?;
     let scopes = match parameters.take("scope") {
         None => client.scopes.clone(),
-        Some(wanted) => wanted_scopes(wanted.expose_secret(), client)?,
+        Some(wanted) => wanted_scopes(wanted.expose_secret(), &client)?,
     };
     let scope = scopes.to_string();
-    let token = state
-        .tokens
-        .issue_to_client(&client.id, scope.clone(), state.clock.now())
-        .map_err(|error| OAuthError::from(ApiError::internal(error)))?;
-    Ok(answer::ok(ClientTokenAnswer {
+    let issued = state.tokens.issue_to_client(&client.id, scope.clone(), state.clock.now());
+    let token = issued.map_err(ApiError::internal)?;
+    Ok(ClientTokenAnswer {
         access_token: token.jwt,
         token_type: "Bearer",
         expires_in: token.expires_in,
         scope,
-    }))
+    })
 }
 
 fn wanted_scopes(text: &str, client: &Client) -> Result<Scopes, OAuthError> {

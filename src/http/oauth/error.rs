@@ -15,7 +15,7 @@ use crate::error::{ApiError, Code};
 #[derive(Debug)]
 pub(crate) struct OAuthError {
     error: &'static str,
-    refusal: ApiError,
+    refusal: Box<ApiError>,
     /// How the client that is refused tried to prove itself.
     method: Option<Method>,
 }
@@ -33,13 +33,28 @@ pub struct OAuthProblem<'a> {
 
 impl OAuthError {
     /// 400 `unsupported_grant_type`.
-    pub(super) fn unsupported_grant_type(detail: &str) -> Self {
+    pub(super) fn unsupported_grant_type() -> Self {
+        let detail = "grant_type must be authorization_code, refresh_token, client_credentials or \
+                      urn:ietf:params:oauth:grant-type:token-exchange";
         Self::new("unsupported_grant_type", ApiError::new(Code::InvalidRequest, detail))
     }
 
     /// 400 `unsupported_token_type` (RFC 7009 §2.2.1).
     pub(super) fn unsupported_token_type(detail: &str) -> Self {
         Self::new("unsupported_token_type", ApiError::new(Code::InvalidRequest, detail))
+    }
+
+    /// 400 `invalid_target` (RFC 8693 §2.2.2).
+    pub(super) fn invalid_target(detail: String) -> Self {
+        Self::new("invalid_target", ApiError::new(Code::InvalidRequest, detail))
+    }
+
+    /// Why a token that was to be exchanged is refused: `invalid_request`, also for a policy (RFC 8693 §2.2.2).
+    pub(super) fn of_subject_token(refusal: ApiError) -> Self {
+        match refusal.code() {
+            Code::UserDisabled => Self::new("invalid_request", refusal),
+            _ => refusal.into(),
+        }
     }
 
     /// 401 `invalid_client`, with a challenge for whoever used `Authorization`.
@@ -58,7 +73,7 @@ impl OAuthError {
     }
 
     fn new(error: &'static str, refusal: ApiError) -> Self {
-        Self { error, refusal, method: None }
+        Self { error, refusal: Box::new(refusal), method: None }
     }
 }
 
@@ -94,6 +109,7 @@ impl ResponseError for OAuthError {
             ("server_error", _) => StatusCode::INTERNAL_SERVER_ERROR,
             ("invalid_client", _) => StatusCode::UNAUTHORIZED,
             (_, Code::PayloadTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            (_, Code::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         }
     }

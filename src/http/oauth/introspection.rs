@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::answer;
-use super::super::bearer::admit;
+use super::super::callers::admit;
 use super::super::limits::WithinAddressLimit;
 use super::super::refresh::times;
 use super::client_authentication::authenticate;

@@ -1,4 +1,4 @@
-//! `POST /oauth/token`.
+//! `POST /oauth/token`: one URL for every grant of RFC 6749 and RFC 8693 that we know, each in a file of its own.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -6,50 +6,108 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::exchange::record;
+use super::super::answer;
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
 use super::super::token_answer::TokenAnswer;
-use super::client_authentication::{authenticate, authenticate_if_sent};
+use super::client_credentials::ClientTokenAnswer;
 use super::error::{OAuthError, OAuthProblem};
 use super::parameters::Parameters;
-use super::{authorization_code, client_credentials};
-use crate::account::clients;
+use super::token_exchange::ExchangeAnswer;
+use super::{authorization_code, client_credentials, refresh_token, token_exchange};
 use crate::error::ApiError;
 use crate::state::AppState;
 
-/// A code for tokens.
+/// What is exchanged for tokens: `grant_type` says which of these it is. A client may prove itself beside any of them, by
+/// `Authorization: Basic` or with `client_id` and `client_secret`.
 // For OpenAPI only: the form is read by `Parameters`.
 #[derive(Serialize, ToSchema)]
-pub struct TokenRequestBody {
-    /// `authorization_code`.
-    #[schema(example = "authorization_code")]
-    grant_type: String,
-    /// As it came in the redirect.
-    code: String,
-    /// The one that the code was sent to, exactly.
-    #[schema(example = "http://127.0.0.1:51004/callback")]
-    redirect_uri: String,
-    /// What the challenge was made of (RFC 7636 §4.1).
-    #[schema(min_length = 43, max_length = 128)]
-    code_verifier: String,
-    /// `offline_access` asks for a refresh token.
-    scope: Option<String>,
+#[serde(tag = "grant_type")]
+pub enum TokenRequestBody {
+    /// A provider's token (RFC 8693).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange {
+        /// The token.
+        #[schema(min_length = 1)]
+        subject_token: String,
+        /// `urn:ietf:params:oauth:token-type:id_token` or `urn:ietf:params:oauth:token-type:access_token`.
+        #[schema(example = "urn:ietf:params:oauth:token-type:id_token")]
+        subject_token_type: String,
+        /// `google`, `github`, or the name of a configured provider.
+        #[schema(example = "google")]
+        subject_issuer: String,
+        /// The nonce the client used, if any.
+        #[schema(nullable = false)]
+        nonce: Option<String>,
+        /// `offline_access` asks for a refresh token.
+        #[schema(nullable = false)]
+        scope: Option<String>,
+    },
+    /// A refresh token.
+    #[serde(rename = "refresh_token")]
+    RefreshToken {
+        /// `refresh_token` of the last answer.
+        #[schema(example = "tbr_…")]
+        refresh_token: String,
+    },
+    /// The secret of a service, which gets a token of its own.
+    #[serde(rename = "client_credentials")]
+    ClientCredentials {
+        /// Unless it is in the header.
+        #[schema(nullable = false)]
+        client_id: Option<String>,
+        /// Unless it is in the header.
+        #[schema(nullable = false)]
+        client_secret: Option<String>,
+        /// Some of the client's scopes, separated by spaces; all of them when absent.
+        #[schema(example = "reports.read")]
+        #[schema(nullable = false)]
+        scope: Option<String>,
+    },
+    /// An app's one-time code, of `/auth/{provider}/login` with an app's `redirect_to`.
+    #[serde(rename = "authorization_code")]
+    AuthorizationCode {
+        /// As it came in the redirect.
+        code: String,
+        /// The one that the code was sent to, exactly.
+        #[schema(example = "http://127.0.0.1:51004/callback")]
+        redirect_uri: String,
+        /// What the challenge was made of (RFC 7636 §4.1).
+        #[schema(min_length = 43, max_length = 128)]
+        code_verifier: String,
+        /// `offline_access` asks for a refresh token.
+        #[schema(nullable = false)]
+        scope: Option<String>,
+    },
 }
 
-/// Exchange an app's one-time code for tokens
+/// What the grants answer.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum IssuedTokens {
+    /// For a provider's token.
+    Exchanged(ExchangeAnswer),
+    /// For a refresh token or a code.
+    SignedIn(TokenAnswer),
+    /// For a client's secret.
+    Client(ClientTokenAnswer),
+}
+
+/// Exchange a provider's token, a refresh token, an app's code or a service's secret for tokens
 ///
-/// The code of `/auth/{provider}/login` with an app's `redirect_to` (RFC 6749 §4.1.3, RFC 7636 §4.5). It is good once, for
-/// `sign_in.code_ttl`; `client_id` is ignored.
+/// RFC 6749 and RFC 8693. The rules are those of `/auth/{provider}` and `/auth/refresh`. A code is good once, for
+/// `sign_in.code_ttl` (RFC 7636 §4.5). No client has to prove itself but for `client_credentials`; one that does must do it well.
 #[utoipa::path(
     post,
     path = "/oauth/token",
     operation_id = "issue_token",
     tag = "sign-in",
+    security((), ("client" = [])),
     request_body(content = TokenRequestBody, content_type = "application/x-www-form-urlencoded"),
     responses(
-        (status = 200, description = "Signed in", body = TokenAnswer),
-        (status = 400, description = "`invalid_request`, `invalid_grant`, `unsupported_grant_type`", body = OAuthProblem),
+        (status = 200, description = "Tokens", body = IssuedTokens),
+        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, `invalid_target`, `unsupported_grant_type`", body = OAuthProblem),
+        (status = 401, description = "`invalid_client`; with `WWW-Authenticate` when `Authorization` was used", body = OAuthProblem),
         (status = 413, description = "`invalid_request`: over 64 KiB", body = OAuthProblem),
         (status = 429, description = "`temporarily_unavailable`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = OAuthProblem),
         (status = 503, description = "`temporarily_unavailable`, with `Retry-After`", body = OAuthProblem),
@@ -64,26 +122,20 @@ pub(crate) async fn issue_token(
 ) -> Result<HttpResponse, OAuthError> {
     within_limit?;
     let mut parameters = Parameters::read(&request, body).await?;
-    let grant_type = parameters.want("grant_type")?;
-    match grant_type.expose_secret() {
+    let issued = match parameters.want("grant_type")?.expose_secret() {
+        token_exchange::GRANT_TYPE => {
+            IssuedTokens::Exchanged(token_exchange::grant(&state, parameters, &request, &origin).await?)
+        }
+        "refresh_token" => {
+            IssuedTokens::SignedIn(refresh_token::grant(&state, parameters, &request, &origin).await?)
+        }
         "client_credentials" => {
-            let client = authenticate(&state, &request, &mut parameters).await;
-            let result = client.and_then(|client| client_credentials::grant(&state, &client, parameters));
-            record(
-                &state,
-                clients::METHOD,
-                result.as_ref().map(|_| false).map_err(OAuthError::refusal),
-                &origin,
-            )
-            .await;
-            result
+            IssuedTokens::Client(client_credentials::grant(&state, parameters, &request, &origin).await?)
         }
         "authorization_code" => {
-            authenticate_if_sent(&state, &request, &mut parameters).await?;
-            Ok(authorization_code::grant(&state, parameters, &request, &origin).await?)
+            IssuedTokens::SignedIn(authorization_code::grant(&state, parameters, &request, &origin).await?)
         }
-        _ => Err(OAuthError::unsupported_grant_type(
-            "grant_type must be authorization_code or client_credentials",
-        )),
-    }
+        _ => return Err(OAuthError::unsupported_grant_type()),
+    };
+    Ok(answer::ok(issued))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{GRANT, sign_in};
 use crate::databases::TestDatabase;
 use crate::support::oauth::Service;
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, TestApp, both_doors};
 
 /// `client_credentials` with these values of `Authorization`, and these parameters beside the grant.
 async fn send(app: &TestApp, authorization: &[&str], form: &[(&str, &str)]) -> Answer {
@@ -25,7 +25,7 @@ fn basic(text: impl AsRef<[u8]>) -> String {
 
 /// Every character as `%XX`, which a client may write for any of them.
 fn all_encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    text.bytes().map(percent_encoding::percent_encode_byte).collect()
 }
 
 on_both_databases! {
@@ -199,8 +199,5 @@ on_both_databases! {
 }
 
 fn claims(answer: &Answer) -> Value {
-    let token = answer.json["access_token"].as_str().expect("a token");
-    let payload = token.split('.').nth(1).expect("a payload");
-    let bytes = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(payload).expect("base64url");
-    serde_json::from_slice(&bytes).expect("JSON")
+    both_doors::claims(answer.json["access_token"].as_str().expect("a token"))
 }

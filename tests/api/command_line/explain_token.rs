@@ -81,6 +81,29 @@ async fn explain_token_knows_a_refresh_token_and_shows_it_to_nobody() {
 }
 
 #[actix_web::test]
+async fn explain_token_knows_what_belongs_to_a_client() {
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let service = app.create_client("Night job", "reports.read mail.send");
+    let token = app.client_token(&service).await;
+    let told = explain(&app, &token).good();
+    let accepted = format!(
+        "accepted as our access token: it is a token of client {} for \"reports.read mail.send\"",
+        service.id
+    );
+    assert!(told.lines().any(|line| line == accepted), "{told}");
+    app.disable_client(&service);
+    let told = explain(&app, &token).told();
+    assert!(told.contains("refused  as our access token: the client is disabled"), "{told}");
+    app.mock.forget_requests();
+    let told = explain(&app, &service.secret).good();
+    assert!(
+        told.starts_with("This is the secret of a client of tokenbooth") && !told.contains("tbs_"),
+        "{told}"
+    );
+    assert_eq!(app.mock.total_requests(), 0);
+}
+
+#[actix_web::test]
 async fn explain_token_says_what_each_provider_makes_of_a_token() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let google = app.mock.google();

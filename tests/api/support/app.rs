@@ -26,6 +26,8 @@ pub struct TestApp {
     pub mock: MockProviders,
     pub clock: Arc<TestClock>,
     pub http: reqwest::Client,
+    /// See [`TestApp::at_both_doors`].
+    pub(super) both_doors: bool,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -228,13 +230,26 @@ impl TestApp {
         });
         let port = port.await.expect("the service's thread lives")?;
         let base = format!("http://127.0.0.1:{port}");
-        Ok(Self { base, db, mock, clock, http: client(), stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            base,
+            db,
+            mock,
+            clock,
+            http: client(),
+            both_doors: false,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// `POST /auth/{provider}` with a JSON body.
     pub async fn exchange(&self, provider: &str, body: &Value) -> Answer {
         let request = self.http.post(format!("{}/auth/{provider}", self.base)).json(body);
-        Answer::of(request.send().await.expect("an answer")).await
+        let answer = Answer::of(request.send().await.expect("an answer")).await;
+        if self.both_doors {
+            self.compare_with_token_exchange(provider, body, &answer).await;
+        }
+        answer
     }
 
     /// `POST /auth/google` with an ID token.

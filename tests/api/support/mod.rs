@@ -2,6 +2,7 @@
 
 mod administrators;
 pub mod app;
+pub mod both_doors;
 pub mod browser;
 mod documented;
 pub mod line;

@@ -7,6 +7,7 @@ use tokenbooth::db;
 use tokenbooth::event::Origin;
 
 use super::app::{Answer, TestApp};
+use crate::databases::TestDatabase;
 
 /// A client and its secret.
 #[derive(Debug, Clone)]
@@ -15,7 +16,30 @@ pub struct Service {
     pub secret: String,
 }
 
+/// Makes a client as `tokenbooth client create` does. `scopes` are separated by spaces.
+pub fn create_client(db: &TestDatabase, name: &str, scopes: &str) -> Service {
+    let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+    let (name, scopes) = (name.parse().expect("a name"), scopes.parse().expect("scopes"));
+    let origin = Origin::command_line(SystemClock.now());
+    let made = db::change(&mut conn, |conn| clients::create(conn, name, scopes, &origin)).expect("a client");
+    Service { id: made.client.id.to_string(), secret: made.secret.expose().to_owned() }
+}
+
+/// Disables a client as `tokenbooth client disable` does.
+pub fn disable_client(db: &TestDatabase, service: &Service) {
+    let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+    let (id, origin) = (service.id.parse().expect("an id"), Origin::command_line(SystemClock.now()));
+    let done = db::change(&mut conn, |conn| clients::disable(conn, &id, &origin)).expect("a change");
+    done.expect("the client is there");
+}
+
 impl Answer {
+    /// The code of a refusal, in whichever form it is.
+    pub fn code(&self) -> Option<&str> {
+        let in_description = || self.json["error_description"].as_str()?.split(':').next();
+        self.json["code"].as_str().or_else(in_description)
+    }
+
     /// Asserts a refusal as RFC 6749 §5.2 has it; answers its description.
     #[track_caller]
     pub fn assert_oauth_refusal(&self, status: u16, error: &str) -> &str {
@@ -31,22 +55,14 @@ impl Answer {
 }
 
 impl TestApp {
-    /// Makes a client as `tokenbooth client create` does. `scopes` are separated by spaces.
+    /// As [`create_client`].
     pub fn create_client(&self, name: &str, scopes: &str) -> Service {
-        let mut conn = db::connect(&self.db.parsed_url()).expect("a connection");
-        let (name, scopes) = (name.parse().expect("a name"), scopes.parse().expect("scopes"));
-        let origin = Origin::command_line(SystemClock.now());
-        let made =
-            db::change(&mut conn, |conn| clients::create(conn, name, scopes, &origin)).expect("a client");
-        Service { id: made.client.id.to_string(), secret: made.secret.expose().to_owned() }
+        create_client(&self.db, name, scopes)
     }
 
-    /// Disables a client as `tokenbooth client disable` does.
+    /// As [`disable_client`].
     pub fn disable_client(&self, service: &Service) {
-        let mut conn = db::connect(&self.db.parsed_url()).expect("a connection");
-        let (id, origin) = (service.id.parse().expect("an id"), Origin::command_line(SystemClock.now()));
-        let done = db::change(&mut conn, |conn| clients::disable(conn, &id, &origin)).expect("a change");
-        done.expect("the client is there");
+        disable_client(&self.db, service);
     }
 
     /// `POST` of a form, by nobody.
