@@ -141,7 +141,7 @@ async fn tokens_are_sent_by_plain_http_bearer_and_a_client_s_secret_by_basic() {
         };
         let by_bearer = path.starts_with("/api/") || ["/auth/logout-all", "/auth/verify"].contains(&path);
         assert_eq!(takes("bearer"), by_bearer, "{method} {path}");
-        let by_client = ["/oauth/token", "/oauth/introspect"].contains(&path);
+        let by_client = path.starts_with("/oauth/") && path != "/oauth/revocations";
         assert_eq!(takes("client"), by_client, "{method} {path}");
     }
 }

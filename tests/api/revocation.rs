@@ -110,6 +110,6 @@ async fn a_request_is_a_form_with_a_token_once() {
     answer.assert_oauth_refusal(400, "invalid_request");
     let large = app.post_form(PATH, &[("token", &"x".repeat(70_000))]).await;
     large.assert_oauth_refusal(413, "invalid_request");
-    app.get(PATH).await.assert_problem(405, "method_not_allowed");
+    app.get(PATH).await.assert_oauth_refusal(405, "invalid_request");
     assert_eq!(app.refresh(token).await.status, 200);
 }

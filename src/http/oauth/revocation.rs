@@ -37,6 +37,7 @@ pub(super) struct RevocationBody {
     path = "/oauth/revoke",
     operation_id = "revoke_token",
     tag = "services",
+    security((), ("client" = [])),
     request_body(content = RevocationBody, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "It is good no more; no body"),

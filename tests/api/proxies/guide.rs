@@ -105,7 +105,7 @@ async fn can_be_followed_word_by_word() {
         .map(|(number, lines)| Terminal::begin(lines, folder, number))
         .collect();
     let base = format!("http://127.0.0.1:{}", ports[2]);
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !terminals[1].said().contains("Serving until Ctrl-C") || client().get(&base).send().await.is_err() {
         let said: Vec<String> = terminals.iter().map(Terminal::said).collect();
         assert!(Instant::now() < deadline, "it does not begin: {said:#?}");

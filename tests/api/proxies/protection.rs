@@ -35,6 +35,9 @@ pub async fn stays_without_the_service(scene: &Scene, proxy: &str, jwt: &str) {
     }
 }
 
+/// A method, headers beside the cookie, and whether it passes.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], bool);
+
 struct Place<'a> {
     scene: &'a Scene,
     proxy: &'a str,
@@ -183,7 +186,7 @@ impl Place<'_> {
         let cookie = format!("__Host-tokenbooth_session={}", ada.jwt);
         let names = [ada.user_id.as_str(), "cookie@example.com", "", ""];
         let key = ("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw==");
-        let cases: [(&str, &[(&str, &str)], bool); 13] = [
+        let cases: [Case<'_>; 13] = [
             ("GET", &[], true),
             ("GET", &[("origin", "https://evil.com")], true),
             ("POST", &[("origin", ORIGIN)], true),
