@@ -9,7 +9,7 @@ mod tokens;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use self::clients::{Client, Forger, Keeper, Newcomer, Reader, Record, Role, Trier};
+use self::clients::{Client, Forger, Keeper, Newcomer, Reader, Record, Role, Trier, from_before};
 use self::fleet::{Fleet, site};
 use self::operator::Operator;
 use self::tokens::Tokens;
@@ -44,6 +44,10 @@ async fn no_valid_request_is_refused_and_no_invalid_one_accepted_while_keys_rota
     let (record, tokens) = (Record::default(), Tokens::default());
     let client = || Client::new(&address, &record);
     Newcomer::new(client(), &mock, "first", &tokens).act();
+    // What a forger makes is refused for the one thing that is wrong with it.
+    let first = tokens.good(0);
+    client().read("reads", &from_before(&first.jwt, &tokens.first_kid(), 1), &first.user_id);
+    drop(first);
 
     let mut roles: Vec<Box<dyn Role + '_>> = Vec::new();
     for number in 0..3 {

@@ -237,7 +237,7 @@ impl Role for Forger<'_> {
     fn act(&mut self) {
         let number = self.client.number();
         let token = self.tokens.good(number);
-        let (header, mut claims) = (part(&token.jwt, 0), part(&token.jwt, 1));
+        let (header, claims) = (part(&token.jwt, 0), part(&token.jwt, 1));
         let google = self.mock.google();
         let (what, request) = match number % 7 {
             0 => ("refused: another signature", me(&with_another_signature(&token.jwt))),
@@ -255,15 +255,7 @@ impl Role for Forger<'_> {
                 let secret = Signature::Hs256(b"another secret of thirty-two bytes");
                 ("refused: another secret", me(&compact(header.to_string(), claims.to_string(), secret)))
             }
-            3 => {
-                // By the key of the settings, which is good for a token like this one that has not expired.
-                let header = json!({ "alg": "HS256", "typ": "at+jwt", "kid": self.tokens.first_kid() });
-                claims["iat"] = json!(claims["iat"].as_i64().expect("iat") - 3600);
-                claims["exp"] = json!(claims["exp"].as_i64().expect("exp") - 3600);
-                let expired =
-                    compact(header.to_string(), claims.to_string(), Signature::Hs256(SECRET.as_bytes()));
-                ("refused: expired", me(&expired))
-            }
+            3 => ("refused: expired", me(&from_before(&token.jwt, &self.tokens.first_kid(), 3600))),
             4 => {
                 ("refused: a forged ID token", exchange(&with_another_signature(&google.id_token(json!({})))))
             }
@@ -296,6 +288,16 @@ impl Role for Trier<'_> {
             self.client.ask(bad.what, &bad.request, bad.status);
         }
     }
+}
+
+/// The same token, issued so many seconds earlier and signed with the secret of the settings.
+pub fn from_before(jwt: &str, kid: &str, seconds: i64) -> String {
+    let header = json!({ "alg": "HS256", "typ": "at+jwt", "kid": kid });
+    let mut claims = part(jwt, 1);
+    for time in ["iat", "exp"] {
+        claims[time] = json!(claims[time].as_i64().expect("a time") - seconds);
+    }
+    compact(header.to_string(), claims.to_string(), Signature::Hs256(SECRET.as_bytes()))
 }
 
 /// The same token, with its signature changed in one bit.
