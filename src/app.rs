@@ -16,6 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::account::AccountRules;
 use crate::account::housekeeping::Housekeeping;
+use crate::account::revocation_feed::RevocationFeed;
 use crate::clock::{SharedClock, SystemClock};
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
@@ -130,6 +131,7 @@ impl Tokenbooth {
         let state = Data::new(AppState {
             tokens,
             key_watch,
+            revocation_feed: RevocationFeed::default(),
             refresh_keys: Arc::new(secrets.derive("refresh token")),
             cursor_keys: secrets.derive("cursor"),
             attempt_keys: secrets.sealing("sign-in attempt")?,

@@ -50,6 +50,7 @@ use crate::http::paths;
         paths::revoke_tokens,
         paths::list_events,
         paths::public_keys,
+        paths::list_revocations,
         paths::process_health,
         paths::readiness,
         paths::metrics,

@@ -8,6 +8,7 @@ use actix_web::web::Data;
 
 use crate::account::AccountRules;
 use crate::account::housekeeping::Housekeeping;
+use crate::account::revocation_feed::RevocationFeed;
 use crate::clock::SharedClock;
 use crate::db::Db;
 use crate::error::ApiError;
@@ -25,6 +26,7 @@ pub(crate) struct AppState {
     pub(crate) db: Db,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) key_watch: KeyWatch,
+    pub(crate) revocation_feed: RevocationFeed,
     /// What the next refresh token is made with.
     pub(crate) refresh_keys: Arc<DerivedKeys>,
     /// What the cursors of lists are signed with.

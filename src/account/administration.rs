@@ -119,7 +119,7 @@ pub async fn delete_own(db: &Db, caller: &User, origin: &Origin) -> Result<(), A
 }
 
 fn remove(conn: &mut DbConn, user: &User, origin: &Origin) -> Result<(), DbError> {
-    users::delete(conn, user.id)?;
+    users::delete(conn, user.id, origin.at)?;
     events::insert(conn, &origin.event(EventKind::UserDeleted, user.id, json!({})))
 }
 

@@ -1,10 +1,10 @@
-//! Throwing away what has had its time: events past `events.retention`, sessions that nobody can refresh any more, and the
-//! marks of one-time codes that have ended.
+//! Throwing away what has had its time: events past `events.retention`, sessions that nobody can refresh any more, the marks
+//! of one-time codes that have ended, and revocations that end no token any more.
 
 use std::time::Duration;
 
 use crate::clock::{SharedClock, Timestamp};
-use crate::db::{Db, DbConn, DbError, events, sessions, spent_codes};
+use crate::db::{Db, DbConn, DbError, events, revocations, sessions, spent_codes};
 use crate::settings::Settings;
 
 /// Rows of one transaction: whoever else wants to write waits for milliseconds, not for the whole of it.
@@ -24,6 +24,8 @@ pub struct Swept {
     pub sessions: usize,
     /// Rows of `spent_codes`.
     pub spent_codes: usize,
+    /// Rows of `revocations`.
+    pub revocations: usize,
 }
 
 /// Removes what is too old at `now`. Several replicas may do so at the same moment.
@@ -31,7 +33,7 @@ pub struct Swept {
 /// # Errors
 /// The database's; what was removed until then stays removed.
 pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept, DbError> {
-    let refresh = settings.refresh;
+    let (refresh, access_ttl) = (settings.refresh, settings.token.access_ttl);
     let kept_since = now.before(settings.events.retention);
     // A session past `absolute_ttl` was begun before it, and may be used until then; unused for so long it is over anyway.
     let used_since = now.before(refresh.idle_ttl.min(refresh.absolute_ttl));
@@ -42,6 +44,11 @@ pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept
         // A replica whose clock is behind still takes a code that has ended here.
         spent_codes: in_batches(db, move |conn, limit| {
             spent_codes::delete_before(conn, now.plus(-CLOCK_SKEW), limit)
+        })
+        .await?,
+        // What was issued a moment before has ended by then.
+        revocations: in_batches(db, move |conn, limit| {
+            revocations::delete_before(conn, now.before(access_ttl).plus(-CLOCK_SKEW), limit)
         })
         .await?,
     })
@@ -75,8 +82,8 @@ impl Housekeeping {
             loop {
                 match sweep(&db, &settings, clock.now()).await {
                     Ok(swept) if swept == Swept::default() => {}
-                    Ok(Swept { events, sessions, spent_codes }) => log::info!(
-                        "removed what has had its time: {events} events, {sessions} sessions, {spent_codes} spent codes"
+                    Ok(Swept { events, sessions, spent_codes, revocations }) => log::info!(
+                        "removed what has had its time: {events} events, {sessions} sessions, {spent_codes} spent codes, {revocations} revocations"
                     ),
                     Err(error) => log::warn!("what has had its time could not be removed: {error}"),
                 }

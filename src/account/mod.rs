@@ -9,7 +9,7 @@
 //! - `sessions`: staying signed in by refresh tokens.
 //! - `audit`: events that more than one rule appends.
 //! - `profile`: what users may change of themselves.
-//! - `revocation`: ending everything that is out.
+//! - `revocation`: ending everything that is out; `revocation_feed`: telling so to services that verify by themselves.
 //! - `administration`: what administrators do to users; deletion.
 //! - `housekeeping`: throwing away what has had its time.
 
@@ -22,6 +22,7 @@ pub mod identities;
 pub mod password;
 pub mod profile;
 pub mod revocation;
+pub mod revocation_feed;
 pub mod sessions;
 mod sign_in;
 

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{CommandError, settings};
-use crate::app;
-use crate::clock::{SharedClock, SystemClock};
+use crate::app::{self, StartError};
+use crate::clock::{Clock, SharedClock, SystemClock};
 use crate::db::{self, PreparedStatements};
+use crate::keys::{KeysError, StoreError};
 use crate::metrics::Metrics;
 use crate::provider::Providers;
 use crate::settings::{Environment, Settings, check_provider_url};
@@ -43,6 +44,7 @@ pub(super) async fn run() -> Result<(), CommandError> {
         Ok(settings) => {
             check_settings(&settings)?;
             check_database(&mut findings, &settings)?;
+            check_keys(&mut findings, &settings)?;
             check_providers(&mut findings, &settings).await?;
         }
     }
@@ -126,6 +128,23 @@ fn check_sessions(settings: &Settings) -> Result<(), CommandError> {
         return Ok(Findings::warn(what, &text)?);
     }
     Ok(Findings::good(what, &format!("{pooler}, so none is prepared"))?)
+}
+
+fn check_keys(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {
+    if settings.token.secret.is_none() {
+        // Looking would make the secret of development.
+        return Ok(());
+    }
+    match app::tokens(settings) {
+        Ok(tokens) => {
+            let keyring = tokens.keyring();
+            let (kid, algorithm) = keyring.signing(SystemClock.now());
+            Ok(Findings::good("keys", &format!("{algorithm} signs, by the key {kid}"))?)
+        }
+        // It was said above.
+        Err(StartError::Keys(KeysError::Store(StoreError::Db(_)))) => Ok(()),
+        Err(error) => Ok(findings.bad("keys", &error.to_string())?),
+    }
 }
 
 async fn check_providers(findings: &mut Findings, settings: &Settings) -> Result<(), CommandError> {

@@ -24,16 +24,18 @@ pub(super) enum KeysCommand {
     List,
     /// Add a key that is published and does not sign yet, and print its kid
     Generate {
-        /// HS256, EdDSA or ES256
-        #[arg(long, value_name = "ALGORITHM")]
+        #[arg(long, value_name = "ALGORITHM", help = "HS256, EdDSA or ES256")]
         alg: KeyAlgorithm,
     },
     /// Have another key sign, on every replica within 5 s and with nobody logged out, and print its kid
     ///
     /// It is the oldest added one of the algorithm, or a new one.
     Rotate {
-        /// HS256, EdDSA or ES256; that of the key that signs now when absent
-        #[arg(long, value_name = "ALGORITHM")]
+        #[arg(
+            long,
+            value_name = "ALGORITHM",
+            help = "HS256, EdDSA or ES256; that of the key that signs now when absent"
+        )]
         alg: Option<KeyAlgorithm>,
     },
     /// Take a key out of use; one that signs never

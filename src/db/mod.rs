@@ -10,6 +10,7 @@ pub mod events;
 pub mod identities;
 mod loader;
 pub mod password_hashes;
+pub mod revocations;
 mod rounds;
 mod schema;
 pub mod sessions;

@@ -6,8 +6,9 @@ use diesel::prelude::*;
 
 use super::connection::{any_of, locked_on_either, on_either};
 use super::schema::users;
-use super::{DbConn, DbError, transaction};
+use super::{DbConn, DbError, revocations, transaction};
 use crate::clock::Timestamp;
+use crate::token::Subject;
 use crate::user::{User, UserId};
 
 /// A row as it is stored. The columns named here are the ones read, so `password_hash` never leaves the database by
@@ -233,31 +234,34 @@ pub fn update_last_login(conn: &mut DbConn, id: UserId, now: Timestamp) -> Resul
     Ok(())
 }
 
-/// Disables a user and ends every token already out, or lets the user in again (no old token comes back to life).
-/// Answers whether there is such a user.
+/// Disables a user and ends every token already out, or lets the user in again (no old token comes back to life), inside a
+/// transaction. Answers whether there is such a user.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn set_disabled(conn: &mut DbConn, id: UserId, disabled: bool, now: Timestamp) -> Result<bool, DbError> {
-    let bump = i64::from(disabled);
-    let statement = diesel::update(users::table.filter(users::id.eq(id.to_string()))).set((
-        users::disabled.eq(disabled),
-        users::token_version.eq(users::token_version + bump),
-        users::updated_at.eq(now.0),
-    ));
+    let statement = diesel::update(users::table.filter(users::id.eq(id.to_string())))
+        .set((users::disabled.eq(disabled), users::updated_at.eq(now.0)));
     let rows = on_either!(conn, |conn| statement.execute(conn))?;
-    Ok(rows > 0)
+    if disabled { revoke_tokens(conn, id, now) } else { Ok(rows > 0) }
 }
 
-/// Ends every token of a user. Answers whether there is such a user.
+/// Ends every token of a user, and notes it for those who verify tokens by themselves, inside a transaction. Nothing else
+/// raises `token_version`. Answers whether there is such a user.
 ///
 /// # Errors
 /// [`DbError`].
 pub fn revoke_tokens(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bool, DbError> {
-    let statement = diesel::update(users::table.filter(users::id.eq(id.to_string())))
-        .set((users::token_version.eq(users::token_version + 1), users::updated_at.eq(now.0)));
-    let rows = on_either!(conn, |conn| statement.execute(conn))?;
-    Ok(rows > 0)
+    let raised: Option<i64> = on_either!(conn, |conn| {
+        diesel::update(users::table.filter(users::id.eq(id.to_string())))
+            .set((users::token_version.eq(users::token_version + 1), users::updated_at.eq(now.0)))
+            .returning(users::token_version)
+            .get_result(conn)
+            .optional()
+    })?;
+    let Some(token_version) = raised else { return Ok(false) };
+    revocations::record(conn, &Subject::User(id), token_version, now)?;
+    Ok(true)
 }
 
 /// Makes a user an administrator, or no longer one. Answers whether there is such a user.
@@ -271,11 +275,19 @@ pub fn set_admin(conn: &mut DbConn, id: UserId, admin: bool, now: Timestamp) -> 
     Ok(rows > 0)
 }
 
-/// Removes a user; identities go with it. Answers whether there was one.
+/// Removes a user; identities go with it, and its tokens are noted as ended, inside a transaction. Answers whether there was
+/// one.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn delete(conn: &mut DbConn, id: UserId) -> Result<bool, DbError> {
-    let statement = diesel::delete(users::table.filter(users::id.eq(id.to_string())));
-    Ok(on_either!(conn, |conn| statement.execute(conn))? > 0)
+pub fn delete(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bool, DbError> {
+    let last: Option<i64> = on_either!(conn, |conn| {
+        diesel::delete(users::table.filter(users::id.eq(id.to_string())))
+            .returning(users::token_version)
+            .get_result(conn)
+            .optional()
+    })?;
+    let Some(token_version) = last else { return Ok(false) };
+    revocations::record(conn, &Subject::User(id), token_version.saturating_add(1), now)?;
+    Ok(true)
 }

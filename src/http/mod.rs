@@ -82,7 +82,8 @@ pub(crate) mod paths {
     pub(crate) use super::logout::{__path_log_out, __path_log_out_everywhere};
     pub(crate) use super::me::{__path_delete_me, __path_show_me, __path_update_me};
     pub(crate) use super::oauth::{
-        __path_introspect_token, __path_issue_token, __path_revoke_token, __path_server_metadata,
+        __path_introspect_token, __path_issue_token, __path_list_revocations, __path_revoke_token,
+        __path_server_metadata,
     };
     pub(crate) use super::password::{
         __path_remove_password, __path_set_password, __path_sign_in_with_password,
@@ -152,6 +153,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             unlisted("/.well-known/oauth-authorization-server/{issuer:.*}")
                 .route(get().to(oauth::server_metadata_of_issuer)),
         )
+        .service(oauth_endpoint("/oauth/revocations", "GET, HEAD").route(get().to(oauth::list_revocations)))
         .service(endpoint("/api/me/identities", "GET, HEAD").route(get().to(identities::list_identities)))
         .service(
             // One name for both: what it is, the method says.

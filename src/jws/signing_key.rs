@@ -27,7 +27,7 @@ pub struct SigningKey {
 }
 
 enum Prepared {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Ed25519(Ed25519KeyPair),
     P256(EcdsaKeyPair),
 }
@@ -37,13 +37,14 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`UnusableKey`] when the key does not fit the header's algorithm, or it is another one.
+    #[expect(clippy::needless_pass_by_value, reason = "no second copy of the key is left behind")]
     pub fn new(header: &Header, key: EncodingKey) -> Result<Self, UnusableKey> {
         if key.family() != header.alg.family() {
             return Err(UnusableKey);
         }
         let bytes = key.as_bytes();
         let prepared = match header.alg {
-            Algorithm::HS256 => Prepared::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes)),
+            Algorithm::HS256 => Prepared::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, bytes))),
             Algorithm::EdDSA => Prepared::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(bytes)?),
             Algorithm::ES256 => {
                 Prepared::P256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, bytes)?)

@@ -159,10 +159,10 @@ fn new_key(store: &Store, algorithm: KeyAlgorithm, now: Timestamp) -> Result<Sto
 fn note(
     conn: &mut DbConn,
     kind: EventKind,
-    kid: &str,
+    id: &str,
     algorithm: KeyAlgorithm,
     origin: &Origin,
 ) -> Result<(), DbError> {
-    let detail = json!({ "kid": kid, "alg": algorithm.as_str() });
+    let detail = json!({ "kid": id, "alg": algorithm.as_str() });
     events::insert(conn, &origin.event(kind, None, detail))
 }

@@ -115,8 +115,8 @@ pub(crate) fn list(
         created_at: None,
     };
     let base = keyring.base_id();
-    let mut listed: Vec<ListedKey> =
-        keyring.previous_ids().map(|id| of_settings(id, KeyState::Previous)).collect();
+    let previous = keyring.previous_ids().filter(|id| rows.iter().all(|row| row.id != *id));
+    let mut listed: Vec<ListedKey> = previous.map(|id| of_settings(id, KeyState::Previous)).collect();
     listed.extend(schedule.state(base, now).map(|state| of_settings(base, state)));
     listed.extend(rows.iter().filter(|row| row.id != base).filter_map(|row| {
         Some(ListedKey {

@@ -91,7 +91,9 @@ impl Keyring {
         if slots.iter().all(|slot| slot.signs_from.is_none()) {
             return Err(NoSigningKey);
         }
-        slots.extend(self.previous.iter().map(Slot::verifying));
+        // One that was retired while it was `token.secret` stays so.
+        let accepted = self.previous.iter().filter(|key| row(&key.id).is_none());
+        slots.extend(accepted.map(Slot::verifying));
         Ok(Self { base: Arc::clone(&self.base), previous: self.previous.clone(), slots })
     }
 
@@ -129,6 +131,13 @@ impl Keyring {
     #[must_use]
     pub fn signing_key(&self, now: Timestamp) -> &SigningKey {
         &self.signing_slot(now).key.signing
+    }
+
+    /// The `kid` of the key that signs at `now`, and how it does.
+    #[must_use]
+    pub fn signing(&self, now: Timestamp) -> (&str, &'static str) {
+        let key = &self.signing_slot(now).key;
+        (&key.id, key.verification.algorithm())
     }
 
     /// Before the time of all of them (a clock that was put back) it is the first one's turn.

@@ -31,7 +31,7 @@ pub use self::random::{NoRandomness, unguessable};
 pub use self::refresh::RefreshToken;
 pub use self::schedule::{KeyState, Schedule};
 pub use self::sealed::{SealError, SealingKeys};
-pub use self::subject::Subject;
+pub use self::subject::{NoSubject, Subject};
 use crate::client::{Client, ClientId, NoScopes, Scopes};
 use crate::clock::Timestamp;
 use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};

@@ -132,17 +132,18 @@ mod tests {
     const LIFE: i64 = 1800;
     const BASE: (&str, Option<Timestamp>, bool) = ("base", Some(Timestamp(i64::MIN)), false);
 
-    fn at(seconds: i64) -> Option<Timestamp> {
-        Some(Timestamp(seconds))
-    }
-
     fn states(schedule: &Schedule, kids: &[&str], now: i64) -> Vec<&'static str> {
         kids.iter().map(|kid| schedule.state(kid, Timestamp(now)).expect("a key").as_str()).collect()
     }
 
     #[test]
     fn a_key_signs_from_its_time_on_and_the_one_before_ends_a_life_later() {
-        let keys = [BASE, ("a", at(1000), false), ("b", at(5000), false), ("c", None, false)];
+        let keys = [
+            BASE,
+            ("a", Some(Timestamp(1000)), false),
+            ("b", Some(Timestamp(5000)), false),
+            ("c", None, false),
+        ];
         let schedule = Schedule::new(keys, LIFE);
         let kids = ["base", "a", "b", "c"];
         assert_eq!(states(&schedule, &kids, 999), ["signing", "next", "next", "added"]);
@@ -155,23 +156,26 @@ mod tests {
 
     #[test]
     fn who_was_retired_signs_and_verifies_nothing_and_still_ended_the_one_before() {
-        let keys = [BASE, ("a", at(1000), true), ("b", at(5000), false)];
+        let keys = [BASE, ("a", Some(Timestamp(1000)), true), ("b", Some(Timestamp(5000)), false)];
         let schedule = Schedule::new(keys, LIFE);
         assert_eq!(states(&schedule, &["base", "a", "b"], 4000), ["signing", "retired", "next"]);
-        assert_eq!(schedule.end("base"), at(1000 + LIFE + 60));
+        assert_eq!(schedule.end("base"), Some(Timestamp(1000 + LIFE + 60)));
         assert_eq!(states(&schedule, &["base", "a", "b"], 5000), ["expired", "retired", "signing"]);
     }
 
     #[test]
     fn the_newest_that_is_left_never_ends() {
-        let schedule = Schedule::new([BASE, ("a", at(1000), true), ("b", at(5000), true)], LIFE);
+        let schedule = Schedule::new(
+            [BASE, ("a", Some(Timestamp(1000)), true), ("b", Some(Timestamp(5000)), true)],
+            LIFE,
+        );
         assert_eq!(schedule.signing(Timestamp(9999)), Some("base"));
         assert_eq!(schedule.end("base"), None);
     }
 
     #[test]
     fn of_two_that_begin_together_the_same_one_signs_in_whatever_order_they_come() {
-        let (a, b) = (("a", at(7), false), ("b", at(7), false));
+        let (a, b) = (("a", Some(Timestamp(7)), false), ("b", Some(Timestamp(7)), false));
         for keys in [[BASE, a, b], [b, a, BASE]] {
             assert_eq!(Schedule::new(keys, LIFE).signing(Timestamp(7)), Some("a"));
         }

@@ -1,6 +1,7 @@
 //! Whom a token is about, as its `sub` says.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -31,6 +32,22 @@ impl fmt::Display for Subject {
     }
 }
 
+/// The text is nobody's `sub`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither a user's id nor a client's")]
+pub struct NoSubject;
+
+impl FromStr for Subject {
+    type Err = NoSubject;
+
+    fn from_str(text: &str) -> Result<Self, NoSubject> {
+        match text.strip_prefix(CLIENT_PREFIX) {
+            Some(id) => id.parse().map(Self::Client).map_err(|_| NoSubject),
+            None => text.parse().map(Self::User).map_err(|_| NoSubject),
+        }
+    }
+}
+
 impl Serialize for Subject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -53,11 +70,7 @@ impl<'de> Deserialize<'de> for Subject {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Subject, E> {
-                let wrong = || E::invalid_value(de::Unexpected::Str("a text"), &self);
-                match text.strip_prefix(CLIENT_PREFIX) {
-                    Some(id) => id.parse().map(Subject::Client).map_err(|_| wrong()),
-                    None => text.parse().map(Subject::User).map_err(|_| wrong()),
-                }
+                text.parse().map_err(|_: NoSubject| E::invalid_value(de::Unexpected::Str("a text"), &self))
             }
         }
 

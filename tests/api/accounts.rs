@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokenbooth::clock::Clock;
+use tokenbooth::clock::{Clock, SystemClock};
 use tokenbooth::db;
 use tokenbooth::mock::{GithubEmail, GithubUser, Person};
 use uuid::Uuid;
@@ -310,7 +310,7 @@ on_both_databases! {
         let first = app.sign_in(Person::named("ann")).await;
         let id = first.user_id.parse().expect("an id");
         let mut conn = db::connect(&app.db.parsed_url()).expect("a connection");
-        assert_eq!(db::users::delete(&mut conn, id), Ok(true));
+        assert_eq!(db::users::delete(&mut conn, id, SystemClock.now()), Ok(true));
         assert_eq!(app.db.count("identities"), 0);
         app.me(&first.jwt).await.assert_problem(401, "invalid_token");
         let second = app.sign_in(Person::named("ann")).await;

@@ -82,6 +82,7 @@ fn help_and_version_are_told_without_settings() {
         "client",
         "events",
         "db",
+        "keys",
     ] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {help}");
     }
@@ -100,6 +101,7 @@ fn nobody_who_closes_the_pipe_early_sees_a_panic() {
         &["check"],
         &["user", "list"],
         &["events", "list"],
+        &["keys", "list"],
         &["explain-token", "x"],
     ] {
         let ended: Ended =

@@ -1,6 +1,6 @@
 //! The ring of keys: rotated while replicas run, and nobody is logged out; retired, and nobody gets in with it.
 
-mod command;
+pub mod command;
 mod folder;
 mod forgeries;
 mod secret;
@@ -33,7 +33,7 @@ async fn replica_of(one: &TestApp) -> TestApp {
 }
 
 /// Waits until new tokens of this replica are signed with the key, which must be soon.
-async fn signs_with(app: &TestApp, kid: &str) {
+pub async fn signs_with(app: &TestApp, kid: &str) {
     let start = Instant::now();
     while kid_of(&app.sign_in(Person::default()).await.jwt) != kid {
         assert!(start.elapsed() < PROMPT, "{kid} does not sign yet");
@@ -230,6 +230,25 @@ on_both_databases! {
         tokio::time::sleep(Duration::from_millis(1500)).await;
         app.me(&by_key).await.assert_problem(401, "invalid_token");
         assert_eq!(published(&app).await, BTreeSet::from([next]));
+    }
+
+    async fn explain_token_and_check_know_the_ring(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let kid = rotate(&app.db, &["--alg", "EdDSA"]);
+        signs_with(&app, &kid).await;
+        let signed_in = app.sign_in(Person::default()).await;
+        let process = |arguments: &[&str]| {
+            let command = crate::support::process::Tokenbooth::new(arguments).set("database.url", &app.db.url);
+            let output = command.set("token.secret", SECRET).set("token.issuer", &app.base).output();
+            String::from_utf8(output.stdout).expect("UTF-8")
+        };
+        let explained = process(&["explain-token", &signed_in.jwt]);
+        assert!(explained.contains(&format!("accepted as our access token: it is a token of user {}", signed_in.user_id)), "{explained}");
+        let checked = process(&["check"]);
+        assert!(checked.lines().any(|line| line == format!("ok       keys: EdDSA signs, by the key {kid}")), "{checked}");
+        app.db.execute("UPDATE signing_keys SET sealed = 'x'");
+        let checked = process(&["check"]);
+        assert!(checked.contains(&format!("problem  keys: the key {kid}: it is sealed")), "{checked}");
     }
 
     async fn a_turn_that_was_called_off_changes_nothing(db: TestDatabase) {

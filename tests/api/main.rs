@@ -64,6 +64,7 @@ mod redirect_flow;
 mod redirect_provider;
 mod replicas;
 mod revocation;
+mod revocation_feed;
 mod service_manager;
 mod sessions;
 mod settings;

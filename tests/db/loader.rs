@@ -51,7 +51,7 @@ on_both_databases! {
                 assert_eq!((seen.disabled, seen.token_version), (disabled, (round + 1) / 2), "round {round}");
             }
         }
-        assert_eq!(db::users::delete(&mut conn, user.id), Ok(true));
+        assert_eq!(db::users::delete(&mut conn, user.id, Timestamp(1)), Ok(true));
         assert_eq!(db.user(user.id).await, Ok(None));
     }
 

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 
 use tokenbooth::account::housekeeping::{Swept, sweep};
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, DbConn, events, sessions, spent_codes, users};
+use tokenbooth::db::{self, DbConn, events, revocations, sessions, spent_codes, users};
 use tokenbooth::event::{Actor, EventKind, Origin};
 use tokenbooth::session::{HashedToken, Session};
 use tokenbooth::settings::{Settings, Sources};
+use tokenbooth::token::Subject;
 use tokenbooth::user::UserId;
 use uuid::Uuid;
 
@@ -49,7 +50,7 @@ fn session(conn: &mut DbConn, user_id: UserId, last_used_at: Timestamp) {
 }
 
 on_both_databases! {
-    async fn old_events_dead_sessions_and_spent_codes_are_removed(database: TestDatabase) {
+    async fn old_events_dead_sessions_spent_codes_and_revocations_are_removed(database: TestDatabase) {
         let db = open(&database);
         let mut conn = db::connect(&database.parsed_url()).expect("a connection");
         let user = somebody();
@@ -63,13 +64,18 @@ on_both_databases! {
         for age in [0, DAY] {
             spent_codes::insert(&mut conn, Uuid::new_v4(), NOW.plus(-age)).expect("a code");
         }
-        let swept = |events, sessions, spent_codes| Ok(Swept { events, sessions, spent_codes });
-        assert_eq!(sweep(&db, &settings("5d", "90d"), NOW).await, swept(2, 1, 1));
+        // A token lives half an hour, and a clock may be an hour behind.
+        for age in [0, 5400, 5401, DAY] {
+            let gone = Subject::User(UserId::generate());
+            revocations::record(&mut conn, &gone, 1, NOW.plus(-age)).expect("a revocation");
+        }
+        let swept = |events, sessions, spent_codes, revocations| Ok(Swept { events, sessions, spent_codes, revocations });
+        assert_eq!(sweep(&db, &settings("5d", "90d"), NOW).await, swept(2, 1, 1, 2));
         // The shorter of the two counts.
-        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 1, 0));
-        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 0, 0));
+        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 1, 0, 0));
+        assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 0, 0, 0));
         assert_eq!((database.count("events"), database.count("sessions"), database.count("users")), (2, 2, 1));
-        assert_eq!(database.count("spent_codes"), 1);
+        assert_eq!((database.count("spent_codes"), database.count("revocations")), (1, 2));
     }
 
     async fn however_many_there_are_they_go_in_batches(database: TestDatabase) {

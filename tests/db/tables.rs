@@ -56,7 +56,7 @@ on_both_databases! {
                 let newcomer = somebody();
                 users::insert(&mut conn, &newcomer).expect("a user");
                 written.push(newcomer);
-                assert_eq!(users::delete(&mut conn, page[3].id), Ok(true));
+                assert_eq!(users::delete(&mut conn, page[3].id, Timestamp(5)), Ok(true));
             }
             read.extend(page);
         }
@@ -129,8 +129,8 @@ on_both_databases! {
             identities::insert(&mut conn, way).expect("an identity");
         }
         assert_eq!(identities::list(&mut conn, ann.id), Ok(ways[..2].to_vec()));
-        assert_eq!(users::delete(&mut conn, ann.id), Ok(true));
-        assert_eq!(users::delete(&mut conn, ann.id), Ok(false));
+        assert_eq!(users::delete(&mut conn, ann.id, Timestamp(5)), Ok(true));
+        assert_eq!(users::delete(&mut conn, ann.id, Timestamp(5)), Ok(false));
         assert_eq!(identities::list(&mut conn, ann.id), Ok(vec![]));
         assert_eq!(identities::find_with_user(&mut conn, &key("google", "1")), Ok(None));
         assert_eq!(identities::find_with_user(&mut conn, &key("google", "2")), Ok(Some((ways[2].clone(), ben))));

@@ -1,7 +1,7 @@
 //! Whatever single thing is changed in a good token, it is refused: our own by `Tokens`, a provider's by `jws`. Base64
 //! that decodes to the same bytes in another spelling is such a change.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokenbooth::clock::Timestamp;
 use tokenbooth::jws::{UnverifiedJws, VerificationKey};
 use tokenbooth::mock::{Signature, SigningKey, compact};
-use tokenbooth::token::{Keyring, Tokens, VerifiedClaims};
+use tokenbooth::stored_key::{KeyAlgorithm, StoredKey};
+use tokenbooth::token::{Keyring, PrivateJwk, RingKey, Tokens, VerifiedClaims};
 use tokenbooth::user::{User, UserId};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
@@ -23,19 +24,43 @@ struct Subject {
     accepts: Box<dyn Fn(&str) -> bool + Send + Sync>,
 }
 
-/// Ours (HMAC: 32 bytes of signature, two bits over), RSA (256, four bits over), elliptic curve (64, two bits over).
-static SUBJECTS: LazyLock<[Subject; 3]> = LazyLock::new(|| {
+/// How many of them are ours: they come first.
+const OURS: usize = 3;
+
+/// Ours (HMAC: 32 bytes of signature, two bits over; Ed25519 and P-256: 64, two bits over), RSA (256, four bits over), P-256 of a
+/// provider.
+static SUBJECTS: LazyLock<[Subject; 5]> = LazyLock::new(|| {
     [
-        ours(),
+        ours(None),
+        ours(Some(KeyAlgorithm::EdDsa)),
+        ours(Some(KeyAlgorithm::Es256)),
         of_a_provider(&SigningKey::foreign().expect("an RSA key"), Algorithm::RS256),
         of_a_provider(&SigningKey::es256().expect("a P-256 key"), Algorithm::ES256),
     ]
 });
 
-fn ours() -> Subject {
-    let secret = "the-secret-of-the-tests-0123456789abcdef".into();
+/// By `token.secret`, or by a key of the ring.
+fn ours(algorithm: Option<KeyAlgorithm>) -> Subject {
+    // Each its own, or the ring would know the others' tokens.
+    let secret = format!("the-secret-of-the-tests-0123456789abcdef-{algorithm:?}").into();
     let keyring =
         Keyring::new(&secret, &["an-earlier-secret-of-the-tests-0123456789".into()]).expect("a keyring");
+    let keyring = match algorithm {
+        None => keyring,
+        Some(algorithm) => {
+            let jwk = PrivateJwk::generate(algorithm).expect("a key");
+            let row = StoredKey {
+                id: jwk.kid.clone(),
+                algorithm,
+                material: None,
+                created_at: NOW,
+                signs_from: Some(NOW),
+                retired_at: None,
+            };
+            let ready = Arc::new(RingKey::new(&jwk).expect("a usable key"));
+            keyring.with(&[row], 1800, |_| Some(Arc::clone(&ready))).expect("a ring")
+        }
+    };
     let (issuer, audience) = ("https://auth.mail.com".into(), "tokenbooth".into());
     let tokens = Tokens::new(keyring, issuer, audience, Duration::from_mins(30));
     let user = User {
@@ -123,13 +148,14 @@ fn every_truncation_and_every_deletion_is_refused() {
 
 #[test]
 fn every_other_character_at_every_place_of_our_token_is_refused() {
-    let subject = &SUBJECTS[0];
-    let token = &subject.token;
-    for at in 0..token.len() {
-        for other in (0..128).map(char::from) {
-            if !token[at..].starts_with(other) {
-                let replaced = format!("{}{other}{}", &token[..at], &token[at + 1..]);
-                subject.refuses(&replaced, &format!("{other:?} at {at}"));
+    for subject in &SUBJECTS[..OURS] {
+        let token = &subject.token;
+        for at in 0..token.len() {
+            for other in (0..128).map(char::from) {
+                if !token[at..].starts_with(other) {
+                    let replaced = format!("{}{other}{}", &token[..at], &token[at + 1..]);
+                    subject.refuses(&replaced, &format!("{other:?} at {at}"));
+                }
             }
         }
     }
@@ -137,12 +163,13 @@ fn every_other_character_at_every_place_of_our_token_is_refused() {
 
 #[test]
 fn every_character_put_in_at_every_place_of_our_token_is_refused() {
-    let subject = &SUBJECTS[0];
-    for at in 0..=subject.token.len() {
-        for other in NEAR.chars() {
-            let mut longer = subject.token.clone();
-            longer.insert(at, other);
-            subject.refuses(&longer, &format!("{other:?} before {at}"));
+    for subject in &SUBJECTS[..OURS] {
+        for at in 0..=subject.token.len() {
+            for other in NEAR.chars() {
+                let mut longer = subject.token.clone();
+                longer.insert(at, other);
+                subject.refuses(&longer, &format!("{other:?} before {at}"));
+            }
         }
     }
 }
@@ -208,7 +235,7 @@ proptest! {
 
     #[test]
     fn any_character_in_place_of_any_other_is_refused(
-        which in 0..3_usize, at in any::<Index>(), other in any::<char>(),
+        which in 0..SUBJECTS.len(), at in any::<Index>(), other in any::<char>(),
     ) {
         let subject = &SUBJECTS[which];
         let at = at.index(subject.token.len());
@@ -219,7 +246,7 @@ proptest! {
 
     #[test]
     fn any_text_put_in_anywhere_is_refused(
-        which in 0..3_usize, at in any::<Index>(), text in "([A-Za-z0-9_.=-]{1,8}|\\PC{1,4}|\\s{1,3})",
+        which in 0..SUBJECTS.len(), at in any::<Index>(), text in "([A-Za-z0-9_.=-]{1,8}|\\PC{1,4}|\\s{1,3})",
     ) {
         let subject = &SUBJECTS[which];
         let mut changed = subject.token.clone();
@@ -229,7 +256,7 @@ proptest! {
 
     #[test]
     fn any_two_pieces_that_changed_places_are_refused(
-        which in 0..3_usize, cuts in any::<[Index; 4]>(),
+        which in 0..SUBJECTS.len(), cuts in any::<[Index; 4]>(),
     ) {
         let subject = &SUBJECTS[which];
         let token = &subject.token;

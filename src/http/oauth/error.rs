@@ -108,6 +108,7 @@ impl ResponseError for OAuthError {
             ("temporarily_unavailable", _) => StatusCode::SERVICE_UNAVAILABLE,
             ("server_error", _) => StatusCode::INTERNAL_SERVER_ERROR,
             ("invalid_client", _) => StatusCode::UNAUTHORIZED,
+            (_, Code::NotFound) => StatusCode::NOT_FOUND,
             (_, Code::PayloadTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             (_, Code::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,

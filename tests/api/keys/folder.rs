@@ -23,7 +23,7 @@ on_both_databases! {
     async fn keys_in_files_are_rotated_and_retired_by_the_same_commands(db: TestDatabase) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
-        let app = TestApp::start_with(db, |sources| sources.with("keys.directory", &path.display().to_string())).await;
+        let app = TestApp::start_with(db, |sources| sources.with("keys.directory", path.display().to_string())).await;
         let old = app.sign_in(Person::default()).await.jwt;
         let kid = printed(in_folder(&app, path, &["rotate", "--alg", "EdDSA"])).trim_end().to_owned();
         assert_eq!(app.db.count("signing_keys"), 0);
@@ -39,7 +39,7 @@ on_both_databases! {
         let content: Value = serde_json::from_str(&fs::read_to_string(&file).expect("a file")).expect("JSON");
         assert!(content.get("d").is_none() && content["retired_at"].is_i64(), "{content}");
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert_eq!(published(&app).await.into_iter().collect::<Vec<_>>(), [next.clone()]);
+        assert_eq!(published(&app).await.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&next));
         let states = read_list(&printed(in_folder(&app, path, &["list"])));
         assert_eq!(states.iter().map(|key| key.state.as_str()).collect::<Vec<_>>(), ["previous", "retired", "signing"]);
         assert_eq!(kid_of(&app.sign_in(Person::default()).await.jwt), next);
@@ -75,8 +75,7 @@ async fn a_file_that_others_may_read_or_that_is_no_key_is_refused() {
     assert!(told(in_folder(&app, &missing, &["list"])).contains("keys.directory: "));
     // Nor does a service start with half a key.
     fs::write(&file, good.replace("\"d\"", "\"x-d\"")).expect("ours");
-    let sources =
-        TestApp::sources(&app.mock, &app.db.url).with("keys.directory", &path.display().to_string());
+    let sources = TestApp::sources(&app.mock, &app.db.url).with("keys.directory", path.display().to_string());
     let refused = TestApp::try_start(app.mock.clone(), TestDatabase::sqlite(), sources).await;
     let refused = refused.err().expect("it is no key").to_string();
     assert!(

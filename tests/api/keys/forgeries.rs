@@ -166,6 +166,7 @@ async fn another_signature_of_the_same_token_is_no_signature_unless_the_standard
 }
 
 #[actix_web::test]
+#[expect(clippy::disallowed_methods, reason = "what a verifier has is another library")]
 async fn the_published_keys_are_all_that_another_library_needs() {
     let (app, tokens) = with_all(TestDatabase::sqlite()).await;
     let answer = app.get("/.well-known/jwks.json").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokenbooth::StartError;
 use tokenbooth::mock::Person;
 
-use super::command::{command, printed, rotate};
+use super::command::{command, printed, read_list, rotate};
 use super::signs_with;
 use crate::databases::TestDatabase;
 use crate::jwt::kid_of;
@@ -55,6 +55,20 @@ on_both_databases! {
         old.me(&by_next).await.assert_problem(401, "invalid_token");
         let jwt = old.sign_in(Person::default()).await.jwt;
         assert_eq!((kid_of(&jwt), alone.me(&jwt).await.status), (kid, 200));
+    }
+
+    async fn a_secret_that_was_retired_stays_so_as_a_previous_one(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let by_secret = app.sign_in(Person::default()).await.jwt;
+        let kid = rotate(&app.db, &["--alg", "EdDSA"]);
+        signs_with(&app, &kid).await;
+        printed(command(&app.db.url, &["retire", &kid_of(&by_secret), "--force"]));
+        let changed = start(&app, NEW, SECRET).await.expect("it starts");
+        changed.me(&by_secret).await.assert_problem(401, "invalid_token");
+        assert_eq!(kid_of(&changed.sign_in(Person::default()).await.jwt), kid);
+        let list = printed(command(&app.db.url, &["list"]).set("token.secret", NEW).set("token.previous_secrets", SECRET));
+        let states: Vec<String> = read_list(&list).into_iter().map(|key| key.state).collect();
+        assert_eq!(states, ["previous", "signing", "retired"], "the new secret has never signed: {list}");
     }
 
     async fn a_key_that_nobody_can_open_is_given_up_by_command(db: TestDatabase) {
