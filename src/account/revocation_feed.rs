@@ -3,7 +3,7 @@
 //!
 //! Nothing is missed by whoever asks again with the `iat` of the last statement: a change is dated when its request came in,
 //! and is seen when its transaction ends, perhaps by another replica with another clock. So each statement begins
-//! [`OVERLAP`] seconds before what was asked for, and repeats what the asker may have already.
+//! `OVERLAP` seconds before what was asked for, and repeats what the asker may have already.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -142,7 +142,8 @@ fn private_key() -> String {
 fn every_documented_key_is_accepted() {
     let (text, keys) = documented();
     assert!(keys.contains("token.secret") && keys.contains("providers.example.kind"), "{keys:?}");
-    let mut running = serve().file("config/default.toml", &text).start();
+    // The folder of keys has to be there.
+    let mut running = serve().file("config/default.toml", &text).file("keys/.keep", "").start();
     running.url();
 }
 
