@@ -86,7 +86,7 @@ pub fn disable(
 ) -> Result<Result<Client, AccountError>, DbError> {
     let Some(client) = clients::lock(conn, id)? else { return Ok(Err(AccountError::UnknownClient)) };
     if !client.disabled {
-        clients::disable(conn, id)?;
+        clients::disable(conn, id, origin.at)?;
         let detail = json!({ "client_id": id.as_str() });
         events::insert(conn, &origin.event(EventKind::ClientDisabled, None, detail))?;
     }

@@ -6,10 +6,11 @@ use diesel::prelude::*;
 
 use super::connection::{any_of, locked_on_either, on_either};
 use super::schema::clients;
-use super::{DbConn, DbError, transaction};
+use super::{DbConn, DbError, revocations, transaction};
 use crate::client::{Client, ClientId};
 use crate::clock::Timestamp;
 use crate::session::HashedToken;
+use crate::token::Subject;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = clients)]
@@ -138,11 +139,13 @@ pub fn rotate(conn: &mut DbConn, id: &ClientId, next: &HashedToken, now: Timesta
     Ok(())
 }
 
-/// Keeps a client out.
+/// Keeps a client out, and notes it for those who verify its tokens by themselves.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn disable(conn: &mut DbConn, id: &ClientId) -> Result<(), DbError> {
+pub fn disable(conn: &mut DbConn, id: &ClientId, now: Timestamp) -> Result<(), DbError> {
+    // Its tokens have no number; whoever is listed is out.
+    revocations::record(conn, &Subject::Client(id.clone()), 1, now)?;
     let statement =
         diesel::update(clients::table.filter(clients::id.eq(id.as_str()))).set(clients::disabled.eq(true));
     on_either!(conn, |conn| statement.execute(conn))?;
