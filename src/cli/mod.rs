@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
 use crate::app::{App, StartError};
+use crate::db::copy::CopyError;
 use crate::db::{self, DbError};
 use crate::keys::KeysError;
 use crate::mock::MockError;
@@ -43,7 +44,7 @@ enum Command {
     /// Bring the database's schema up to date
     Migrate,
     /// Say what is wrong with settings, database, clock and providers, and how to mend it
-    Check,
+    Check(check::Check),
     /// Ask the service on this machine whether it is ready, as `GET /readyz` says it; for containers without a shell
     Health,
     /// Decode a token, and say what tokenbooth makes of it and why
@@ -95,6 +96,8 @@ enum CommandError {
     Db(#[from] DbError),
     #[error(transparent)]
     Mock(#[from] MockError),
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     #[error("cannot write: {0}")]
     Output(#[from] io::Error),
     /// The command has said what was wrong; only the exit code is left to tell.
@@ -126,7 +129,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Serve => serve_or_log_why_not().await,
         Command::Demo => demo::run().await,
         Command::Migrate => migrate(&settings()?),
-        Command::Check => check::run().await,
+        Command::Check(options) => check::run(&options).await,
         Command::Health => health::run(&settings()?),
         Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
         Command::Login(options) => login::run(&options).await,

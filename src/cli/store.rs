@@ -45,9 +45,9 @@ pub(super) fn run(command: &StoreCommand) -> Result<(), CommandError> {
     };
     let mut shown = None;
     let report = &mut |progress| show(&mut shown, progress);
-    let mut copy = Copy::open(&from, &to).map_err(other)?;
-    let written = copy.run(options.replace, report).map_err(other)?;
-    let compared = copy.verify(report).map_err(other)?;
+    let mut copy = Copy::open(&from, &to)?;
+    let written = copy.run(options.replace, report)?;
+    let compared = copy.verify(report)?;
     print(&compared)?;
     if !compared.iter().all(Compared::equal) {
         return Err(CommandError::Other(
@@ -74,10 +74,6 @@ fn first_line() -> io::Result<String> {
     let mut text = String::new();
     io::stdin().take(4096).read_to_string(&mut text)?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
-}
-
-fn other(error: impl ToString) -> CommandError {
-    CommandError::Other(error.to_string())
 }
 
 /// A line now and then, and one whenever a table is done.

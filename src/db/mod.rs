@@ -8,6 +8,7 @@ mod connection;
 pub mod copy;
 pub mod events;
 pub mod identities;
+mod inspection;
 mod loader;
 pub mod password_hashes;
 pub mod revocations;
@@ -27,6 +28,7 @@ use std::time::Duration;
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
+use diesel::migration::{Migration, MigrationSource, MigrationVersion};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use prometheus_client::metrics::histogram::Histogram;
@@ -35,6 +37,7 @@ use tokio::time::timeout;
 
 use self::connection::{ConnectionManager, Connector};
 pub use self::connection::{DbConn, connect};
+pub use self::inspection::{Inspection, ServerFacts, inspect};
 use self::loader::Loader;
 pub use self::statements::{PreparedStatements, sessions_are_shared};
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
@@ -298,6 +301,32 @@ pub fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<String>, DbError> {
     conn.pending_migrations(MIGRATIONS)
         .map(|migrations| migrations.iter().map(|migration| migration.name().to_string()).collect())
         .map_err(|error| DbError::Unavailable(format!("the migrations cannot be listed: {error}")))
+}
+
+/// What a database and this program know of each other's migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrationState {
+    /// Done there, and unknown here: it has met a later version of this program.
+    pub unknown: usize,
+    /// Known here, and not done there.
+    pub pending: usize,
+}
+
+/// Compares the migrations done with those of this program.
+///
+/// # Errors
+/// [`DbError::Unavailable`].
+pub fn migration_state(conn: &mut DbConn) -> Result<MigrationState, DbError> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        DbError::Unavailable(format!("the migrations cannot be listed: {error}"))
+    };
+    let done = conn.applied_migrations().map_err(failed)?;
+    let known: Vec<Box<dyn Migration<<DbConn as Connection>::Backend>>> =
+        MIGRATIONS.migrations().map_err(failed)?;
+    let is_known =
+        |version: &&MigrationVersion<'_>| known.iter().any(|known| known.name().version() == **version);
+    let shared = done.iter().filter(is_known).count();
+    Ok(MigrationState { unknown: done.len() - shared, pending: known.len() - shared })
 }
 
 /// Undoes every migration, last first: for the tests, which run all of them down and up again.

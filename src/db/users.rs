@@ -147,6 +147,17 @@ pub fn lock_administrators(conn: &mut DbConn) -> Result<Vec<UserId>, DbError> {
     ids?.iter().map(|id| parse_id(id)).collect()
 }
 
+/// Whether anybody is an administrator and not disabled.
+///
+/// # Errors
+/// [`DbError`].
+pub fn has_administrator(conn: &mut DbConn) -> Result<bool, DbError> {
+    let query =
+        users::table.filter(users::admin).filter(users::disabled.eq(false)).select(users::id).limit(1);
+    let found: Option<String> = on_either!(conn, |conn| query.get_result(conn).optional())?;
+    Ok(found.is_some())
+}
+
 /// All users of these ids that exist. PostgreSQL is asked once for all of them; SQLite has no round trip to save, so it
 /// is asked in turn, each time by the same prepared statement, and locks its file once for all of them.
 ///

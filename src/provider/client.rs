@@ -1,7 +1,7 @@
 //! The one HTTP client towards providers: timeouts, no redirects, bounded bodies, a `User-Agent`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
@@ -25,7 +25,7 @@ pub struct ProviderClient {
     timeout: Duration,
     latency: Arc<ProviderLatency>,
     clock: SharedClock,
-    clock_difference: Arc<AtomicI64>,
+    clock_differences: Arc<Mutex<BTreeMap<String, i64>>>,
 }
 
 /// An answer, read to its end: a provider's has any status but a redirect, 429 and 5xx.
@@ -58,13 +58,13 @@ impl ProviderClient {
             .user_agent(USER_AGENT)
             .build()?;
         let clock = SharedClock::clone(clock);
-        Ok(Self { http, timeout, latency: Arc::new(latency), clock, clock_difference: Arc::default() })
+        Ok(Self { http, timeout, latency: Arc::new(latency), clock, clock_differences: Arc::default() })
     }
 
-    /// Seconds our clock was ahead of the provider that answered last, by its `Date` header; negative when behind.
+    /// Seconds our clock was ahead of each provider's when it answered last, by its `Date` header; negative when behind.
     #[must_use]
-    pub fn clock_difference(&self) -> i64 {
-        self.clock_difference.load(Ordering::Relaxed)
+    pub fn clock_differences(&self) -> BTreeMap<String, i64> {
+        self.clock_differences.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A request to be finished and then [`sent`](Self::send).
@@ -119,7 +119,12 @@ impl ProviderClient {
     async fn head(&self, provider: &str, request: RequestBuilder) -> Result<Response, Outage> {
         let response = request.send().await.map_err(|error| self.failed(provider, &error))?;
         if let Some(date) = date(response.headers()) {
-            self.clock_difference.store(self.clock.now().since(date), Ordering::Relaxed);
+            let ahead = self.clock.now().since(date);
+            let mut differences = self.clock_differences.lock().unwrap_or_else(PoisonError::into_inner);
+            match differences.get_mut(provider) {
+                Some(known) => *known = ahead,
+                None => drop(differences.insert(provider.to_owned(), ahead)),
+            }
         }
         Ok(response)
     }

@@ -13,19 +13,25 @@ const MIN_SECRET_BYTES: usize = 32;
 const RESERVED_PROVIDER_NAMES: [&str; 5] = ["password", "refresh", "logout", "logout-all", "verify"];
 
 impl Settings {
-    /// What types alone cannot say.
-    pub(super) fn check(&self) -> Result<(), SettingsError> {
-        self.check_secrets()?;
-        self.check_urls()?;
-        self.check_values()?;
-        self.password.check()?;
+    /// What types alone cannot say: everything that is wrong.
+    pub(super) fn problems(&self) -> Vec<SettingsError> {
+        let mut problems = Vec::new();
+        self.check_secrets(&mut problems);
+        self.check_urls(&mut problems);
+        self.check_values(&mut problems);
+        problems.extend(self.password.check().err());
+        self.check_providers(&mut problems);
+        problems
+    }
+
+    fn check_providers(&self, problems: &mut Vec<SettingsError>) {
         let github = &self.providers.github;
         if github.client_id.is_some() != github.client_secret.is_some() {
             let (set, missing) = match github.client_id {
                 Some(_) => ("client_id", "client_secret"),
                 None => ("client_secret", "client_id"),
             };
-            return Err(SettingsError::new(
+            problems.push(SettingsError::new(
                 format!("providers.github.{missing}"),
                 format!("it is missing while providers.github.{set} is set"),
                 "GitHub is asked with both whether a token belongs to your app: set both or neither",
@@ -34,32 +40,31 @@ impl Settings {
         for (name, oidc) in &self.providers.oidc {
             let key = format!("providers.{name}");
             if RESERVED_PROVIDER_NAMES.contains(&name.as_str()) {
-                return Err(SettingsError::new(
-                    key,
+                problems.push(SettingsError::new(
+                    key.clone(),
                     format!("/auth/{name} is a route of its own"),
                     "Choose another name",
                 ));
             }
             let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
             if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-                return Err(SettingsError::new(
+                problems.push(SettingsError::new(
                     key,
                     "a provider's name is 1 to 64 lower-case letters, digits, - and _",
                     "Choose another name",
                 ));
             }
-            oidc.check(name)?;
+            problems.extend(oidc.check(name).err());
         }
-        Ok(())
     }
 
-    fn check_secrets(&self) -> Result<(), SettingsError> {
+    fn check_secrets(&self, problems: &mut Vec<SettingsError>) {
         let secrets = self.token.secret.iter().map(|secret| ("token.secret", secret));
         let previous = self.token.previous_secrets.iter().map(|secret| ("token.previous_secrets", secret));
         for (key, secret) in secrets.chain(previous) {
             let length = secret.expose_secret().len();
             if length < MIN_SECRET_BYTES {
-                return Err(SettingsError::new(
+                problems.push(SettingsError::new(
                     key,
                     format!("the secret has {length} bytes, at least {MIN_SECRET_BYTES} are needed"),
                     "Make one with `openssl rand -base64 48`",
@@ -67,16 +72,15 @@ impl Settings {
             }
         }
         if self.token.secret.is_none() && self.environment != Environment::Development {
-            return Err(SettingsError::new(
+            problems.push(SettingsError::new(
                 "token.secret",
                 "it is not set, and one is made up in development only",
                 "Make one with `openssl rand -base64 48` and set TOKENBOOTH__TOKEN__SECRET on every replica",
             ));
         }
-        Ok(())
     }
 
-    fn check_urls(&self) -> Result<(), SettingsError> {
+    fn check_urls(&self, problems: &mut Vec<SettingsError>) {
         let providers = &self.providers;
         let fixed = [
             ("providers.google.discovery_url".to_owned(), &providers.google.discovery_url),
@@ -89,16 +93,17 @@ impl Settings {
             .iter()
             .map(|(name, oidc)| (format!("providers.{name}.discovery_url"), &oidc.discovery_url));
         for (key, text) in fixed.into_iter().chain(oidc) {
-            check_provider_url(text).map_err(|problem| {
-                SettingsError::new(key, problem, "Use an https:// URL (http:// only on loopback, for a mock)")
-            })?;
+            if let Err(problem) = check_provider_url(text) {
+                let remedy = "Use an https:// URL (http:// only on loopback, for a mock)";
+                problems.push(SettingsError::new(key, problem, remedy));
+            }
         }
         if let Some(public_url) = &self.server.public_url {
             let url = Url::parse(public_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
             if url.is_none_or(|url| url.query().is_some() || url.fragment().is_some())
                 || public_url.ends_with('/')
             {
-                return Err(SettingsError::new(
+                problems.push(SettingsError::new(
                     "server.public_url",
                     "it is not an http(s) URL without a trailing slash, query and fragment",
                     "Write it like https://auth.mail.com",
@@ -108,17 +113,16 @@ impl Settings {
         for origin in self.cors.allowed_origins.iter().filter(|origin| *origin != "*") {
             let same = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
             if !same {
-                return Err(SettingsError::new(
+                problems.push(SettingsError::new(
                     "cors.allowed_origins",
                     "an entry is not an origin as browsers send it",
                     "Write scheme, host and port only, like https://app.mail.com, or \"*\"",
                 ));
             }
         }
-        Ok(())
     }
 
-    fn check_values(&self) -> Result<(), SettingsError> {
+    fn check_values(&self, problems: &mut Vec<SettingsError>) {
         let positive = [
             ("token.access_ttl", self.token.access_ttl, Duration::from_secs(1)),
             ("database.timeout", self.database.timeout, Duration::from_millis(1)),
@@ -131,30 +135,29 @@ impl Settings {
         ];
         for (key, value, least) in positive {
             if value < least {
-                return Err(SettingsError::new(key, "it is too short", format!("Use at least {least:?}")));
+                problems.push(SettingsError::new(key, "it is too short", format!("Use at least {least:?}")));
             }
         }
         if self.admin.emails.iter().any(|email| !email.contains('@')) {
-            return Err(SettingsError::new(
+            problems.push(SettingsError::new(
                 "admin.emails",
                 "an entry is no e-mail address",
                 "Write addresses like ada@mail.com",
             ));
         }
         for uri in &self.sign_in.redirect_uris {
-            super::sign_in::check_redirect_uri(uri).map_err(|problem| {
+            if let Err(problem) = super::sign_in::check_redirect_uri(uri) {
                 let remedy = "Write them like https://app.mail.com/welcome, http://127.0.0.1/callback (any port) or com.mail.app:/callback";
-                SettingsError::new("sign_in.redirect_uris", problem, remedy)
-            })?;
+                problems.push(SettingsError::new("sign_in.redirect_uris", problem, remedy));
+            }
         }
         if self.token.audience.is_empty() {
-            return Err(SettingsError::new(
+            problems.push(SettingsError::new(
                 "token.audience",
                 "it is empty",
                 "Name the API that takes the tokens",
             ));
         }
-        Ok(())
     }
 }
 

@@ -98,6 +98,50 @@ impl Sources {
     /// # Errors
     /// The first thing that is wrong.
     pub fn load(&self) -> Result<Settings, SettingsError> {
+        let settings = self.read()?;
+        match settings.problems().into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(settings),
+        }
+    }
+
+    /// The settings, and everything that is wrong with them: none when they cannot even be read. A variable that is refused is
+    /// left out, to see what else is wrong.
+    #[must_use]
+    pub fn examine(&self) -> (Option<Settings>, Vec<SettingsError>) {
+        let (mut sources, mut problems) = (self.clone(), Vec::new());
+        loop {
+            match sources.read() {
+                Ok(settings) if problems.is_empty() => {
+                    problems = settings.problems();
+                    return (Some(settings), problems);
+                }
+                // What was left out may have led elsewhere: these are not the settings that are meant.
+                Ok(settings) => {
+                    problems.extend(settings.problems());
+                    return (None, problems);
+                }
+                Err(problem) => {
+                    let refused = sources.variable_of(&problem.key);
+                    problems.push(problem);
+                    let Some(name) = refused else { return (None, problems) };
+                    sources.variables.remove(&name);
+                }
+            }
+        }
+    }
+
+    /// The variable that a problem's key is about: of its setting, or called so itself.
+    fn variable_of(&self, key: &str) -> Option<String> {
+        let wanted = [variable_name(key), key.to_uppercase()];
+        let found = self.variables.keys().find(|name| wanted.contains(&name.to_uppercase()));
+        let found = found.cloned();
+        let elsewhere = || self.variables.contains_key("DATABASE_URL").then(|| "DATABASE_URL".to_owned());
+        found.or_else(|| if key == "database.url" { elsewhere() } else { None })
+    }
+
+    /// What types alone can say.
+    fn read(&self) -> Result<Settings, SettingsError> {
         let environment = self.environment_named()?;
         let layers = self.layers(&environment)?;
         let mut settings: Settings = serde_path_to_error::deserialize(layers).map_err(|error| {
@@ -105,7 +149,6 @@ impl Sources {
             explain(&path, error.into_inner())
         })?;
         settings.environment = environment;
-        settings.check()?;
         Ok(settings)
     }
 

@@ -138,7 +138,7 @@ fn migrate_brings_the_schema_up_to_date_and_a_service_told_not_to_insists_on_it(
             "the database has no users yet: run `tokenbooth migrate` first"
         );
         let told = run(&["check"], &[("database.url", &url), ("database.migrate_on_start", "false")]).told();
-        assert!(told.contains("9 migrations are pending: run `tokenbooth migrate`"), "{told}");
+        assert!(told.contains("9 migrations are pending. Run `tokenbooth migrate`"), "{told}");
         let told = run(&["check"], &[("database.url", &url)]).good();
         assert!(told.contains("9 migrations will run at the next start"), "{told}");
 

@@ -81,6 +81,9 @@ async fn two_replicas_that_start_at_once_migrate_and_the_commands_work() {
         assert!(success, "user {command}: {text}");
     }
     let (_, text) = run(&["check"]);
-    assert!(text.contains("ok       database: PostgreSQL, schema up to date"), "{text}");
+    assert!(
+        text.contains("ok       database: PostgreSQL ") && text.contains(", schema up to date"),
+        "{text}"
+    );
     assert!(text.contains("ok       database.prepared_statements: a pooler gives"), "{text}");
 }

@@ -184,7 +184,7 @@ on_both_databases! {
         clients::rotate(&mut conn, &first.id, &next, Timestamp(5)).expect("written");
         let rotated = Client { previous_secret: Some(first.secret.clone()), secret: next, rotated_at: Some(Timestamp(5)), ..first };
         assert_eq!(clients::lock(&mut conn, &rotated.id), Ok(Some(rotated.clone())));
-        clients::disable(&mut conn, &rotated.id).expect("written");
+        clients::disable(&mut conn, &rotated.id, Timestamp(6)).expect("written");
         assert_eq!(clients::find(&mut conn, &rotated.id), Ok(Some(Client { disabled: true, ..rotated })));
         assert_eq!(clients::find(&mut conn, &third.id), Ok(Some(third)), "nobody else was touched");
         assert_eq!(clients::lock(&mut conn, &nobody), Ok(None));

@@ -14,15 +14,12 @@ mod table;
 use std::collections::HashMap;
 use std::fmt;
 
-use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
-use diesel_migrations::MigrationHarness;
 
 use self::row::Row;
 pub use self::table::TABLES;
 use self::table::Table;
-use super::{DatabaseUrl, DbConn, DbError, MIGRATIONS, connect, migrate};
+use super::{DatabaseUrl, DbConn, DbError, MigrationState, connect, migrate, migration_state};
 
 /// The table that marks a copy begun and not finished.
 pub const MARK: &str = "__tokenbooth_copy";
@@ -155,14 +152,14 @@ impl Copy {
         let at_source = |error| CopyError::Db(Side::Source, error);
         let at_target = |error| CopyError::Db(Side::Target, error);
         let mut source = connect(from).map_err(at_source)?;
-        match foreign_and_pending(&mut source).map_err(at_source)? {
-            (0, 0) => {}
-            (0, pending) => return Err(CopyError::Pending(pending)),
-            _ => return Err(CopyError::Newer(Side::Source)),
+        match migration_state(&mut source).map_err(at_source)? {
+            MigrationState { unknown: 0, pending: 0 } => {}
+            MigrationState { unknown: 0, pending } => return Err(CopyError::Pending(pending)),
+            MigrationState { .. } => return Err(CopyError::Newer(Side::Source)),
         }
         migrate(to).map_err(at_target)?;
         let mut target = connect(to).map_err(at_target)?;
-        if foreign_and_pending(&mut target).map_err(at_target)?.0 > 0 {
+        if migration_state(&mut target).map_err(at_target)?.unknown > 0 {
             return Err(CopyError::Newer(Side::Target));
         }
         let mut tables = Vec::new();
@@ -323,9 +320,10 @@ impl Copy {
             let Some(last) = page.last() else { return Ok(written) };
             last.key(table).clone_into(&mut after);
             let keys: Vec<&str> = page.iter().map(|row| row.key(table)).collect();
-            let here = match empty {
-                true => Vec::new(),
-                false => row::find_all(&mut self.target, table, &keys).map_err(at_target)?,
+            let here = if empty {
+                Vec::new()
+            } else {
+                row::find_all(&mut self.target, table, &keys).map_err(at_target)?
             };
             let here = by_key(table, &here);
             let missing: Vec<&Row> = page.iter().filter(|row| !here.contains_key(row.key(table))).collect();
@@ -363,23 +361,11 @@ fn fingerprint(
         let page = row::page(conn, table, &after)?;
         let Some(last) = page.last() else { return Ok(whole) };
         last.key(table).clone_into(&mut after);
-        page.iter().for_each(|row| whole.add(row));
+        for row in &page {
+            whole.add(row);
+        }
         report(Progress { table: table.name, doing, rows: whole.rows, of });
     }
-}
-
-/// How many of the migrations done are unknown to this program, and how many of its own have not been done.
-fn foreign_and_pending(conn: &mut DbConn) -> Result<(usize, usize), DbError> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        DbError::Unavailable(format!("the migrations cannot be listed: {error}"))
-    };
-    let done = conn.applied_migrations().map_err(failed)?;
-    let known: Vec<Box<dyn Migration<<DbConn as Connection>::Backend>>> =
-        MIGRATIONS.migrations().map_err(failed)?;
-    let foreign =
-        done.iter().filter(|version| !known.iter().any(|known| known.name().version() == **version));
-    let foreign = foreign.count();
-    Ok((foreign, known.len() - (done.len() - foreign)))
 }
 
 /// Whether a copy into this database was begun and not finished.
