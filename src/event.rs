@@ -29,6 +29,7 @@ pub enum EventKind {
     UserPromoted,
     UserDemoted,
     UserDeleted,
+    UserImported,
     ClientCreated,
     ClientRotated,
     ClientDisabled,
@@ -39,7 +40,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind there is.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::FirstSignIn,
         Self::SignInSucceeded,
         Self::SignInRefused,
@@ -55,6 +56,7 @@ impl EventKind {
         Self::UserPromoted,
         Self::UserDemoted,
         Self::UserDeleted,
+        Self::UserImported,
         Self::ClientCreated,
         Self::ClientRotated,
         Self::ClientDisabled,
@@ -82,6 +84,7 @@ impl EventKind {
             Self::UserPromoted => "user.promoted",
             Self::UserDemoted => "user.demoted",
             Self::UserDeleted => "user.deleted",
+            Self::UserImported => "user.imported",
             Self::ClientCreated => "client.created",
             Self::ClientRotated => "client.rotated",
             Self::ClientDisabled => "client.disabled",

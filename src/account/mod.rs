@@ -11,6 +11,7 @@
 //! - `profile`: what users may change of themselves.
 //! - `revocation`: ending everything that is out; `revocation_feed`: telling so to services that verify by themselves.
 //! - `administration`: what administrators do to users; deletion.
+//! - `import`: users of another service, as it exports them.
 //! - `housekeeping`: throwing away what has had its time.
 
 pub mod administration;
@@ -19,6 +20,7 @@ pub mod clients;
 pub mod codes;
 pub mod housekeeping;
 pub mod identities;
+pub mod import;
 pub mod password;
 pub mod profile;
 pub mod revocation;

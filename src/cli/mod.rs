@@ -7,6 +7,7 @@ mod demo;
 mod events;
 mod explain_token;
 mod health;
+mod import;
 mod keys;
 mod login;
 mod sessions;
@@ -78,6 +79,8 @@ enum Command {
     /// Look at what happened to accounts
     #[command(subcommand)]
     Events(events::EventsCommand),
+    /// Take over the users of Supabase Auth, Firebase Authentication or PocketBase, as they export them
+    Import(import::Import),
     /// Move to another database
     #[command(subcommand, name = "db")]
     Store(store::StoreCommand),
@@ -148,6 +151,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Sessions(command) => sessions::run(&settings()?, &command),
         Command::Client(command) => client::run(&settings()?, command),
         Command::Events(command) => events::run(&settings()?, &command),
+        Command::Import(options) => import::run(&settings()?, &options),
         Command::Store(command) => store::run(&command),
     }
 }

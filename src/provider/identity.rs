@@ -87,13 +87,13 @@ impl VerifiedIdentity {
 }
 
 /// Whether a `sub` can be one: not empty, not too long, no control characters.
-pub(super) fn is_subject(text: &str) -> bool {
+pub(crate) fn is_subject(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES && !text.chars().any(char::is_control)
 }
 
 /// A longer one is cut, control characters (U+0000 among them, which PostgreSQL cannot store) become nothing: a name is
 /// decoration and must not stop a login.
-fn clean_name(name: &str) -> Option<String> {
+pub(crate) fn clean_name(name: &str) -> Option<String> {
     let printable: String = name.chars().filter(|c| !c.is_control()).collect();
     let cut: String = printable.trim().chars().take(MAX_NAME_CHARACTERS).collect();
     let cut = cut.trim_end();
@@ -101,7 +101,7 @@ fn clean_name(name: &str) -> Option<String> {
 }
 
 /// Enough to keep out what is no single address (`a@x,b@y`); the provider verified the rest.
-fn is_plausible_email(email: &str) -> bool {
+pub(crate) fn is_plausible_email(email: &str) -> bool {
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>');
     email.len() <= MAX_EMAIL_BYTES
         && !email.contains(odd)

@@ -5,6 +5,7 @@ mod copy;
 mod events;
 mod explain_token;
 mod health;
+mod import;
 mod sessions;
 mod user;
 
@@ -83,6 +84,7 @@ fn help_and_version_are_told_without_settings() {
         "events",
         "db",
         "keys",
+        "import",
     ] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "{command} in {help}");
     }

@@ -248,7 +248,7 @@ on_both_databases! {
         assert!(checked.lines().any(|line| line == format!("ok       keys: EdDSA signs, by the key {kid}")), "{checked}");
         app.db.execute("UPDATE signing_keys SET sealed = 'x'");
         let checked = process(&["check"]);
-        assert!(checked.contains(&format!("problem  keys: the key {kid}: it is sealed")), "{checked}");
+        assert!(checked.contains(&format!("error    keys: the key {kid}: it is sealed")), "{checked}");
     }
 
     async fn a_turn_that_was_called_off_changes_nothing(db: TestDatabase) {
