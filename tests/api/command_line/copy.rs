@@ -70,7 +70,7 @@ fn add_odd_rows(db: &TestDatabase) {
         "INSERT INTO events (id, at, kind, detail) VALUES ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f13', 1, 'sign_in.refused', '{}')",
         "INSERT INTO spent_codes VALUES ('Zz-_', 5), ('zz-_', 6), ('a', 7)",
         "INSERT INTO clients (id, name, scopes, secret_hash, disabled, created_at) VALUES ('c1', 'A client', 'read write', 'h', FALSE, 1)",
-        "INSERT INTO signing_keys (id, algorithm, sealed, created_at) VALUES ('k1', 'EdDSA', 'sealed', 1)",
+        "INSERT INTO signing_keys (id, algorithm, created_at, retired_at) VALUES ('k1', 'EdDSA', 1, 2)",
         "INSERT INTO revocations VALUES ('client:c1', 3, 4)",
     ] {
         db.execute(sql);
