@@ -48,7 +48,7 @@ async fn two_replicas_read_and_write_with_three_sessions() {
             }
             // Of a change that fails nothing is left.
             let again = here.write(move |conn| {
-                db::users::delete(conn, user.id)?;
+                db::users::delete(conn, user.id, user.created_at)?;
                 db::users::insert(conn, &somebody())?;
                 Err::<(), _>(DbError::Conflict)
             });
