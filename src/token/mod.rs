@@ -13,6 +13,7 @@ mod refresh;
 mod schedule;
 mod sealed;
 mod subject;
+mod verified;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +33,12 @@ pub use self::refresh::RefreshToken;
 pub use self::schedule::{KeyState, Schedule};
 pub use self::sealed::{SealError, SealingKeys};
 pub use self::subject::{NoSubject, Subject};
-use crate::client::{Client, ClientId, NoScopes, Scopes};
+pub use self::verified::{ClientClaims, TokenError, UserClaims, VerifiedClaims};
+use crate::client::ClientId;
 use crate::clock::Timestamp;
-use crate::jws::{JwsError, JwsParts, Quoted, SigningError, UnverifiedJws};
+use crate::jws::{JwsParts, Quoted, SigningError, UnverifiedJws};
 use crate::stored_key::KeyAlgorithm;
-use crate::user::{User, UserId};
+use crate::user::User;
 
 /// Longest access token that is looked at, in bytes. Ours has about 400.
 pub const MAX_ACCESS_TOKEN_BYTES: usize = 8 * 1024;
@@ -60,167 +62,6 @@ pub struct IssuedToken {
     pub jwt: String,
     /// Seconds until it ends.
     pub expires_in: i64,
-}
-
-/// What a token said of its bearer, after signature, issuer, audience and times were checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VerifiedClaims {
-    /// It is a user's.
-    User(UserClaims),
-    /// It is a client's.
-    Client(ClientClaims),
-}
-
-/// What a client's token said, verified. The client's row has the last word.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientClaims {
-    /// The client it was issued to.
-    pub client_id: ClientId,
-    /// What it may do, separated by spaces; empty for nothing.
-    pub scope: String,
-}
-
-/// What a user's token said, verified. The user's row has the last word: see [`crate::http::CurrentUser`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UserClaims {
-    /// The user it was issued to.
-    pub user_id: UserId,
-    /// The `token_version` it was issued under.
-    pub token_version: i64,
-    /// The session it was issued with, when there is one.
-    pub session_id: Option<Uuid>,
-}
-
-/// Why an access token was refused. For the log and for `explain-token`: a client is told only that it was.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// Its form, its algorithm or its signature.
-    #[error(transparent)]
-    Jws(#[from] JwsError),
-    /// The header's `typ` is not `at+jwt`.
-    #[error("its typ is {0}, expected \"at+jwt\"")]
-    Type(String),
-    /// No key of ours has the header's `kid`.
-    #[error("its kid is {0}, no key of ours (was token.secret changed, or the key retired?)")]
-    UnknownKey(String),
-    /// Another issuer.
-    #[error("its iss is {0}, not token.issuer")]
-    Issuer(String),
-    /// Another audience.
-    #[error("its aud is {0}, not token.audience")]
-    Audience(String),
-    /// Past its end.
-    #[error("it expired {0} s ago")]
-    Expired(i64),
-    /// Issued later than now.
-    #[error("it was issued {0} s in the future (do the replicas' clocks agree?)")]
-    FromTheFuture(i64),
-    /// Lives longer than we let a token live, or ends before it begins.
-    #[error("it lives {received} s, token.access_ttl allows {allowed} s")]
-    Life {
-        /// Seconds from `iat` to `exp`.
-        received: i64,
-        /// `token.access_ttl` in seconds.
-        allowed: i64,
-    },
-    /// It is no user's.
-    #[error("it is the token of a client, and a user's is expected")]
-    NotAUser,
-    /// It is no client's.
-    #[error("it is the token of a user, and a client's is expected")]
-    NotAClient,
-    /// There is no such row any more.
-    #[error("its user was deleted")]
-    UserDeleted,
-    /// There is no such row.
-    #[error("its client is not there")]
-    NoSuchClient,
-    /// The row says so.
-    #[error("the client is disabled")]
-    ClientDisabled,
-    /// The row's `token_version` moved on.
-    #[error("the user's tokens were revoked")]
-    Revoked,
-    /// The row says so.
-    #[error("the user is disabled")]
-    UserDisabled,
-}
-
-impl VerifiedClaims {
-    /// A user's claims.
-    ///
-    /// # Errors
-    /// [`TokenError::NotAUser`].
-    pub fn of_user(self) -> Result<UserClaims, TokenError> {
-        match self {
-            Self::User(claims) => Ok(claims),
-            Self::Client(_) => Err(TokenError::NotAUser),
-        }
-    }
-
-    /// A client's claims.
-    ///
-    /// # Errors
-    /// [`TokenError::NotAClient`].
-    pub fn of_client(self) -> Result<ClientClaims, TokenError> {
-        match self {
-            Self::Client(claims) => Ok(claims),
-            Self::User(_) => Err(TokenError::NotAClient),
-        }
-    }
-}
-
-impl TryFrom<Claims> for VerifiedClaims {
-    type Error = TokenError;
-
-    fn try_from(claims: Claims) -> Result<Self, TokenError> {
-        let missing = |name| TokenError::Jws(JwsError::Claims(format!("missing field \"{name}\"")));
-        match claims.sub {
-            Subject::User(user_id) => {
-                let token_version = claims.ver.ok_or_else(|| missing("ver"))?;
-                Ok(Self::User(UserClaims { user_id, token_version, session_id: claims.sid }))
-            }
-            Subject::Client(client_id) => {
-                let scope = claims.scope.ok_or_else(|| missing("scope"))?;
-                Ok(Self::Client(ClientClaims { client_id, scope }))
-            }
-        }
-    }
-}
-
-impl ClientClaims {
-    /// As [`UserClaims::admit`]: the client, and what this token of its is for.
-    ///
-    /// # Errors
-    /// Not there, or disabled; scopes that none of ours are.
-    pub fn admit(self, client: Option<Client>) -> Result<(Client, Scopes), TokenError> {
-        let client = client.ok_or(TokenError::NoSuchClient)?;
-        if client.disabled {
-            return Err(TokenError::ClientDisabled);
-        }
-        let scopes = self.scope.parse();
-        let scopes =
-            scopes.map_err(|error: NoScopes| TokenError::Jws(JwsError::Claims(error.to_string())))?;
-        Ok((client, scopes))
-    }
-}
-
-impl UserClaims {
-    /// The row has the last word on a token that is good in itself: this is what ends tokens nobody stored. `user` is
-    /// the row of [`UserClaims::user_id`], read after the token came in.
-    ///
-    /// # Errors
-    /// Deleted, revoked or disabled.
-    pub fn admit(self, user: Option<User>) -> Result<User, TokenError> {
-        let user = user.ok_or(TokenError::UserDeleted)?;
-        if user.token_version != self.token_version {
-            return Err(TokenError::Revoked);
-        }
-        if user.disabled {
-            return Err(TokenError::UserDisabled);
-        }
-        Ok(user)
-    }
 }
 
 impl Tokens {
