@@ -9,7 +9,12 @@ use std::io::{self, Write};
 use tempfile::TempDir;
 
 use super::CommandError;
+use crate::account::clients;
 use crate::app::{App, StartError};
+use crate::client::{ClientName, Scopes};
+use crate::clock::{Clock, SystemClock};
+use crate::db::{self, DatabaseUrl};
+use crate::event::Origin;
 use crate::mock::MockProviders;
 use crate::settings::Sources;
 use crate::telemetry;
@@ -34,7 +39,7 @@ pub(super) async fn run() -> Result<(), CommandError> {
     let mut out = io::stdout();
     writeln!(out, "tokenbooth on {base}, beside a mock Google, GitHub and Acme on {}\n", mock.base_url())?;
     tour::walk(&mut out, &base, &mock).await?;
-    invitation::write(&mut out, &base, mock.base_url())?;
+    invitation::write(&mut out, &base, mock.base_url(), &service(&folder)?)?;
     Ok(server.await.map_err(io::Error::other)??)
 }
 
@@ -48,9 +53,8 @@ fn build(mock: &MockProviders, folder: &TempDir) -> Result<App, CommandError> {
     for (key, value) in mock.settings().into_iter().chain(mock.oidc_settings(ACME)) {
         sources = sources.with(&key, value);
     }
-    let database = format!("sqlite://{}", folder.path().join("demo.db").display());
     let secret = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-    sources = sources.with("database.url", database).with("token.secret", secret);
+    sources = sources.with("database.url", database(folder)).with("token.secret", secret);
     sources = sources
         .with(&format!("providers.{ACME}.display_name"), "Acme")
         .with("admin.emails", ADMINISTRATOR)
@@ -63,4 +67,19 @@ fn build(mock: &MockProviders, folder: &TempDir) -> Result<App, CommandError> {
         }
         result => Ok(result?),
     }
+}
+
+fn database(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("demo.db").display())
+}
+
+/// A service that signs in for itself, as `tokenbooth client create` makes one: its id and its secret, with a colon between.
+fn service(folder: &TempDir) -> Result<String, CommandError> {
+    let failed = |error: &dyn std::fmt::Display| CommandError::Other(error.to_string());
+    let url = DatabaseUrl::Sqlite(folder.path().join("demo.db"));
+    let name: ClientName = "Demo".parse().map_err(|error| failed(&error))?;
+    let scopes: Scopes = "reports.read".parse().map_err(|error| failed(&error))?;
+    let origin = Origin::command_line(SystemClock.now());
+    let made = db::change(&mut db::connect(&url)?, |conn| clients::create(conn, name, scopes, &origin))?;
+    Ok(format!("{}:{}", made.client.id, made.secret.expose()))
 }

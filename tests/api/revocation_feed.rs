@@ -84,7 +84,11 @@ on_both_databases! {
         command("delete", &people[2].user_id);
         assert_eq!(app.send_as("DELETE", "/api/me", &people[3].jwt, &Value::Null).await.status, 204);
         assert_eq!(app.send_as("POST", "/auth/logout-all", &people[4].jwt, &Value::Null).await.status, 204);
-        let told = next(&app, "").await["users"].clone();
+        let [out, _still_in] = ["Orders", "Bills"].map(|name| app.create_client(name, ""));
+        app.disable_client(&out);
+        let told = next(&app, "").await;
+        assert_eq!(told["clients"], json!([out.id]));
+        let told = told["users"].clone();
         let ver = |person: usize| &told[&people[person].user_id];
         assert_eq!([ver(0), ver(1), ver(2), ver(3), ver(4)].map(Value::as_i64), [Some(2), Some(1), Some(1), Some(1), Some(1)]);
         assert_eq!(told.as_object().map(serde_json::Map::len), Some(5), "{told}");

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::{ACME, ADMINISTRATOR};
 use crate::mock::{Person, github};
 
-/// Complete shell lines: what the mock mints is already the body that an exchange takes.
-pub(super) fn write(out: &mut impl Write, base: &str, mock: &str) -> io::Result<()> {
+/// Complete shell lines: what the mock mints is already the body that an exchange takes. `service` is a client's id and secret, with
+/// a colon between.
+pub(super) fn write(out: &mut impl Write, base: &str, mock: &str, service: &str) -> io::Result<()> {
     let json = "-H 'Content-Type: application/json' --data-binary @-";
     writeln!(out, "\nDo it again:\n")?;
     for (path, provider) in [
@@ -30,6 +31,11 @@ pub(super) fn write(out: &mut impl Write, base: &str, mock: &str) -> io::Result<
         out,
         "\nAs an administrator:\n\n  curl -s {base}/api/admin/users {}",
         bearer(&format!("-d '{ada}' "))
+    )?;
+    writeln!(
+        out,
+        "\nAs a service, by its own id and secret:\n\n  \
+         curl -s -u {service} -d grant_type=client_credentials {base}/oauth/token"
     )?;
     writeln!(
         out,
