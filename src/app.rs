@@ -249,7 +249,6 @@ impl App {
                 .configure(app.routes())
                 .default_service(web::route().to(http::not_found))
                 .wrap(Condition::new(has_cors, http::cors(cors_settings)))
-                .wrap(Condition::new(has_cors, from_fn(http::leave_preflights_of_others)))
                 // The last one is the outermost: preflights and 404 are observed too.
                 .wrap(from_fn(http::observe))
         })

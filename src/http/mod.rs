@@ -44,7 +44,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Respons
 pub use self::admin::{UserBody, UserView};
 pub use self::bearer::{AdminUser, CurrentUser};
 pub use self::callers::{AdmittedClient, Caller, CurrentClient, Scope, Scoped};
-pub(crate) use self::cors::{cors, leave_preflights_of_others};
+pub(crate) use self::cors::cors;
 pub use self::events::EventView;
 pub use self::exchange_request::{ExchangeBody, Mode};
 pub use self::health::{Health, Readiness};
