@@ -11,16 +11,23 @@ const INVALID_TOKEN: (&str, &str) =
     ("401", "`invalid_token`: missing, expired, revoked, or the user is disabled or deleted");
 const NO_DATABASE: (&str, &str) = ("503", "`database_unavailable`, `overloaded`, with `Retry-After`");
 
+/// What a refusal is: a schema's name, and a media type.
+type Form = (&'static str, &'static str);
+
+const PROBLEM: Form = ("Problem", "application/problem+json");
+/// RFC 6749 §5.2.
+const OAUTH: Form = ("OAuthProblem", "application/json");
+
 /// Declares sets of refusals: a type for each, to be named in `responses(…)`.
 macro_rules! refusals {
-    ($($(#[doc = $doc:literal])* $name:ident: $refusals:expr;)+) => {
+    ($($(#[doc = $doc:literal])* $name:ident, $form:ident: $refusals:expr;)+) => {
         $(
             $(#[doc = $doc])*
             pub(super) struct $name;
 
             impl IntoResponses for $name {
                 fn responses() -> BTreeMap<String, RefOr<Response>> {
-                    $refusals.into_iter().map(problem).collect()
+                    $refusals.into_iter().map(|refusal| document(refusal, $form)).collect()
                 }
             }
         )+
@@ -29,33 +36,38 @@ macro_rules! refusals {
 
 refusals! {
     /// Of whoever asks the database.
-    WithoutDatabase: [NO_DATABASE];
+    WithoutDatabase, PROBLEM: [NO_DATABASE];
     /// Of a route for users.
-    WithoutUser: [INVALID_TOKEN, NO_DATABASE];
+    WithoutUser, PROBLEM: [INVALID_TOKEN, NO_DATABASE];
     /// Of a route for users that changes something: a browser's request has to come from our own pages.
-    WithoutProof: [("403", "`csrf_failed`, by cookie only")];
+    WithoutProof, PROBLEM: [("403", "`csrf_failed`, by cookie only")];
     /// Of a route for administrators.
-    WithoutAdministrator: [INVALID_TOKEN, ("403", "`admin_required`; of a change by cookie also `csrf_failed`"), NO_DATABASE];
+    WithoutAdministrator, PROBLEM: [INVALID_TOKEN, ("403", "`admin_required`; of a change by cookie also `csrf_failed`"), NO_DATABASE];
     /// Of a route that reads a body.
-    WithoutBody: [
+    WithoutBody, PROBLEM: [
         ("413", "`payload_too_large`: over 64 KiB"),
         ("415", "`unsupported_media_type`"),
     ];
     /// Of a route that tries a credential.
-    OverLimit: [("429", "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`")];
+    OverLimit, PROBLEM: [("429", "`rate_limited`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`")];
     /// Of a route that asks a provider, and then the database.
-    WithoutProvider: [
+    WithoutProvider, PROBLEM: [
         ("404", "`unknown_provider`: not configured"),
         ("502", "`provider_unavailable`: a bad answer, with `Retry-After`"),
         ("503", "`provider_unavailable`, `database_unavailable`, `overloaded`, with `Retry-After`"),
         ("504", "`provider_unavailable`: no answer in time, with `Retry-After`"),
     ];
+    /// Of whoever reads a form of OAuth and tries what is in it.
+    WithoutForm, OAUTH: [
+        ("413", "`invalid_request`: over 64 KiB"),
+        ("429", "`temporarily_unavailable`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`"),
+        ("503", "`temporarily_unavailable`, with `Retry-After`"),
+    ];
 }
 
-fn problem((status, description): (&str, &str)) -> (String, RefOr<Response>) {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let response =
-        ResponseBuilder::new().description(description).content("application/problem+json", content);
+fn document((status, description): (&str, &str), (schema, media_type): Form) -> (String, RefOr<Response>) {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+    let response = ResponseBuilder::new().description(description).content(media_type, content);
     let response = headers(status)
         .into_iter()
         .fold(response, |response, (name, kind, what)| response.header(name, header(kind, what)));

@@ -11,6 +11,7 @@ use super::super::answer;
 use super::super::callers::admit;
 use super::super::limits::WithinAddressLimit;
 use super::super::refresh::times;
+use super::super::refusals::WithoutForm;
 use super::client_authentication::authenticate;
 use super::error::{OAuthError, OAuthProblem};
 use super::parameters::Parameters;
@@ -86,9 +87,7 @@ pub struct Introspection {
         (status = 200, description = "What it is", body = Introspection),
         (status = 400, description = "`invalid_request`", body = OAuthProblem),
         (status = 401, description = "`invalid_client`: no credentials of a client, or not good ones", body = OAuthProblem),
-        (status = 413, description = "`invalid_request`: over 64 KiB", body = OAuthProblem),
-        (status = 429, description = "`temporarily_unavailable`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = OAuthProblem),
-        (status = 503, description = "`temporarily_unavailable`, with `Retry-After`", body = OAuthProblem),
+        WithoutForm,
     ),
 )]
 pub(crate) async fn introspect_token(

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
+use super::super::refusals::WithoutForm;
 use super::client_authentication::authenticate_if_sent;
 use super::error::{OAuthError, OAuthProblem};
 use super::parameters::Parameters;
@@ -43,9 +44,7 @@ pub(super) struct RevocationBody {
         (status = 200, description = "It is good no more; no body"),
         (status = 400, description = "`invalid_request`; `unsupported_token_type`: an access token", body = OAuthProblem),
         (status = 401, description = "`invalid_client`: credentials of a client were sent, and are not good", body = OAuthProblem),
-        (status = 413, description = "`invalid_request`: over 64 KiB", body = OAuthProblem),
-        (status = 429, description = "`temporarily_unavailable`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = OAuthProblem),
-        (status = 503, description = "`temporarily_unavailable`, with `Retry-After`", body = OAuthProblem),
+        WithoutForm,
     ),
 )]
 pub(crate) async fn revoke_token(

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::super::answer;
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
+use super::super::refusals::WithoutForm;
 use super::super::token_answer::TokenAnswer;
 use super::client_credentials::ClientTokenAnswer;
 use super::error::{OAuthError, OAuthProblem};
@@ -108,9 +109,7 @@ pub enum IssuedTokens {
         (status = 200, description = "Tokens", body = IssuedTokens),
         (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_scope`, `invalid_target`, `unsupported_grant_type`", body = OAuthProblem),
         (status = 401, description = "`invalid_client`; with `WWW-Authenticate` when `Authorization` was used", body = OAuthProblem),
-        (status = 413, description = "`invalid_request`: over 64 KiB", body = OAuthProblem),
-        (status = 429, description = "`temporarily_unavailable`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`", body = OAuthProblem),
-        (status = 503, description = "`temporarily_unavailable`, with `Retry-After`", body = OAuthProblem),
+        WithoutForm,
     ),
 )]
 pub(crate) async fn issue_token(
