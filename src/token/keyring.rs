@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::jwk::{PrivateJwk, PublicJwk};
+use super::jwk::{PrivateJwk, PublicJwk, key_id};
 use super::schedule::Schedule;
 use crate::clock::Timestamp;
 use crate::jws::{SigningKey, UnusableKey, VerificationKey};
@@ -236,12 +235,4 @@ impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keyring(..)")
     }
-}
-
-/// A short name for a secret, the same on every replica: the first 8 bytes of a labelled SHA-256, in hex. It tells no
-/// more than a token does, which holds an HMAC of the same secret.
-pub(super) fn key_id(secret: &[u8]) -> String {
-    let labelled = [b"tokenbooth kid\0", secret].concat();
-    let digest = digest::digest(&digest::SHA256, &labelled);
-    hex::encode(digest.as_ref().get(..8).unwrap_or_default())
 }
