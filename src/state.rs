@@ -10,7 +10,7 @@ use crate::account::AccountRules;
 use crate::account::housekeeping::Housekeeping;
 use crate::account::revocation_feed::RevocationFeed;
 use crate::clock::SharedClock;
-use crate::db::Db;
+use crate::db::{Db, DbError};
 use crate::error::ApiError;
 use crate::keys::KeyWatch;
 use crate::metrics::Metrics;
@@ -18,7 +18,7 @@ use crate::password::Passwords;
 use crate::provider::Providers;
 use crate::rate_limit::RateLimits;
 use crate::settings::{PublicUrl, Settings};
-use crate::token::{DerivedKeys, SealingKeys, TokenError, Tokens};
+use crate::token::{Claims, DerivedKeys, SealingKeys, TokenError, Tokens};
 
 /// One for all workers, made by [`crate::Tokenbooth`].
 pub(crate) struct AppState {
@@ -66,6 +66,21 @@ impl AppState {
     /// is the last word.
     pub(crate) fn may_be_by_an_unseen_key(&self, token: &str, error: &TokenError) -> bool {
         matches!(error, TokenError::UnknownKey(_)) && self.tokens.may_be_by_a_new_key(token, self.clock.now())
+    }
+
+    /// As [`Tokens::verify_in_full`], after another look at the ring when the token may be by a key that was not seen yet. The
+    /// extractors do the same in two steps, to copy no token.
+    ///
+    /// # Errors
+    /// The database's, when the ring cannot be looked at.
+    pub(crate) async fn verify_patiently(&self, token: &str) -> Result<Result<Claims, TokenError>, DbError> {
+        match self.tokens.verify_in_full(token, self.clock.now()) {
+            Err(error) if self.may_be_by_an_unseen_key(token, &error) => {
+                self.key_watch.look_again().await?;
+                Ok(self.tokens.verify_in_full(token, self.clock.now()))
+            }
+            judged => Ok(judged),
+        }
     }
 
     /// The process was told to end: no new work should be sent here.

@@ -108,14 +108,7 @@ async fn introspect(token: &str, state: &AppState) -> Result<Option<Introspectio
     if let Some(token) = RefreshToken::parse(token) {
         return refresh_token(&token, state).await;
     }
-    let claims = match state.tokens.verify_in_full(token, state.clock.now()) {
-        Err(error) if state.may_be_by_an_unseen_key(token, &error) => {
-            state.key_watch.look_again().await?;
-            state.tokens.verify_in_full(token, state.clock.now())
-        }
-        judged => judged,
-    };
-    let Ok(claims) = claims else { return Ok(None) };
+    let Ok(claims) = state.verify_patiently(token).await? else { return Ok(None) };
     let Ok(verified) = VerifiedClaims::try_from(claims.clone()) else { return Ok(None) };
     match admit(verified, state).await {
         Ok(_) => Ok(Some(Introspection::of_access_token(claims))),

@@ -61,7 +61,7 @@ pub(crate) async fn revoke_token(
     let token = token.expose_secret();
     if let Some(presented) = RefreshToken::parse(token) {
         sessions::log_out(&state.db, &presented, &origin).await.map_err(ApiError::from)?;
-    } else if state.tokens.verify(token, state.clock.now()).is_ok() {
+    } else if state.verify_patiently(token).await.map_err(ApiError::from)?.is_ok() {
         return Err(OAuthError::unsupported_token_type(
             "an access token runs to its end: revoke the refresh token, or POST /auth/logout-all",
         ));
