@@ -23,6 +23,8 @@ pub enum EventKind {
     PasswordRemoved,
     RefreshReused,
     SessionEnded,
+    SessionMoved,
+    SessionRepeated,
     TokensRevoked,
     UserDisabled,
     UserEnabled,
@@ -30,17 +32,21 @@ pub enum EventKind {
     UserDemoted,
     UserDeleted,
     UserImported,
+    UserUpdated,
+    UserEmailChanged,
     ClientCreated,
     ClientRotated,
     ClientDisabled,
+    ClientEnabled,
     KeyGenerated,
     KeyRotated,
     KeyRetired,
+    ProviderAccepted,
 }
 
 impl EventKind {
     /// Every kind there is.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 28] = [
         Self::FirstSignIn,
         Self::SignInSucceeded,
         Self::SignInRefused,
@@ -50,6 +56,8 @@ impl EventKind {
         Self::PasswordRemoved,
         Self::RefreshReused,
         Self::SessionEnded,
+        Self::SessionMoved,
+        Self::SessionRepeated,
         Self::TokensRevoked,
         Self::UserDisabled,
         Self::UserEnabled,
@@ -57,12 +65,16 @@ impl EventKind {
         Self::UserDemoted,
         Self::UserDeleted,
         Self::UserImported,
+        Self::UserUpdated,
+        Self::UserEmailChanged,
         Self::ClientCreated,
         Self::ClientRotated,
         Self::ClientDisabled,
+        Self::ClientEnabled,
         Self::KeyGenerated,
         Self::KeyRotated,
         Self::KeyRetired,
+        Self::ProviderAccepted,
     ];
 
     /// As it is stored and shown: stable and dotted.
@@ -78,6 +90,8 @@ impl EventKind {
             Self::PasswordRemoved => "password.removed",
             Self::RefreshReused => "refresh.reused",
             Self::SessionEnded => "session.ended",
+            Self::SessionMoved => "session.moved",
+            Self::SessionRepeated => "session.repeated",
             Self::TokensRevoked => "tokens.revoked",
             Self::UserDisabled => "user.disabled",
             Self::UserEnabled => "user.enabled",
@@ -85,12 +99,16 @@ impl EventKind {
             Self::UserDemoted => "user.demoted",
             Self::UserDeleted => "user.deleted",
             Self::UserImported => "user.imported",
+            Self::UserUpdated => "user.updated",
+            Self::UserEmailChanged => "user.email_changed",
             Self::ClientCreated => "client.created",
             Self::ClientRotated => "client.rotated",
             Self::ClientDisabled => "client.disabled",
+            Self::ClientEnabled => "client.enabled",
             Self::KeyGenerated => "key.generated",
             Self::KeyRotated => "key.rotated",
             Self::KeyRetired => "key.retired",
+            Self::ProviderAccepted => "provider.accepted",
         }
     }
 }
