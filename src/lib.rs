@@ -38,6 +38,7 @@
 
 pub mod account;
 mod app;
+pub mod authentication;
 pub mod cli;
 pub mod client;
 pub mod clock;

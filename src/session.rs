@@ -7,6 +7,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest;
 use uuid::Uuid;
 
+use crate::authentication::Authentication;
 use crate::clock::Timestamp;
 use crate::user::UserId;
 
@@ -43,12 +44,23 @@ pub struct Session {
     pub secret: HashedToken,
     /// The token before it, and when it was exchanged for the current one, in Unix milliseconds.
     pub previous: Option<(HashedToken, i64)>,
-    /// The client's `User-Agent`, cut.
-    pub device: Option<String>,
-    /// The client's address at sign-in.
-    pub ip: Option<IpAddr>,
+    /// Where it was last used from.
+    pub place: Place,
     /// The sign-in.
     pub created_at: Timestamp,
     /// The last refresh.
     pub last_used_at: Timestamp,
+    /// How and when its user signed in; unknown of a session that an earlier version began.
+    pub authentication: Option<Authentication>,
+    /// How often the previous token was presented again from another address than that of the last refresh.
+    pub repeats: i64,
+}
+
+/// Which client a request came from, as far as it can be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The client's address.
+    pub ip: Option<IpAddr>,
+    /// The client's `User-Agent`, cut to 200 characters.
+    pub device: Option<String>,
 }

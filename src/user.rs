@@ -72,6 +72,28 @@ pub struct User {
     pub own_name: bool,
     /// The user chose the picture.
     pub own_avatar: bool,
+    /// A password is set.
+    pub has_password: bool,
+    /// When all tokens and sessions were last ended.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What the bearer of an access token is found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BearerKey {
+    /// The token's `sub`.
+    pub user_id: UserId,
+    /// The token's `sid`.
+    pub session_id: Option<Uuid>,
+}
+
+/// What is stored of the bearer of an access token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The user.
+    pub user: User,
+    /// The session of [`BearerKey::session_id`] exists and is the user's.
+    pub session_alive: bool,
 }
 
 /// A row of `identities`: one way in, proved by one provider.

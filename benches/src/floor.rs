@@ -28,6 +28,8 @@ pub fn serve(port: u16) -> Result<()> {
         last_login_at: Some(Timestamp(1_700_000_000)),
         own_name: false,
         own_avatar: false,
+        has_password: false,
+        revoked_at: None,
     };
     let server = HttpServer::new(move || {
         App::new().app_data(web::Data::new(user.clone())).route("/api/me", web::get().to(show_me))

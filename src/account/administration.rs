@@ -5,10 +5,12 @@
 //! same moment do so one after the other. The command line is the operator's, who can make another one, and is not held to it.
 
 use serde_json::json;
+use uuid::Uuid;
 
-use super::identities::is_still;
+use super::identities::{is_still, unlink_now};
 use super::profile::{self, Change, ProfileChange};
-use super::{AccountError, revocation, write};
+use super::revocation::end_everything;
+use super::{AccountError, password, revocation, write};
 use crate::db::{Db, DbConn, DbError, events, identities, sessions, user_search, users};
 use crate::event::{Actor, EventKind, Origin};
 use crate::user::{Identity, User, UserId};
@@ -90,6 +92,101 @@ pub fn revoke_tokens(
         Err(AccountError::NoSuchUser) => Err(AccountError::UnknownUser),
         result => result,
     })
+}
+
+/// Unlinks an identity of a user and ends all tokens and sessions of the user, inside a transaction. The last identity, too: an
+/// administrator who shuts a thief out must not be stopped by what the thief has unlinked before. `password_counts`: whether users
+/// can sign in with a password (`password.enabled`).
+///
+/// # Errors
+/// Returns [`AccountError::UnknownUser`], [`AccountError::NoSuchIdentity`] or [`AccountError::LastAdministrator`];
+/// [`DbError::Conflict`] if it has to be tried again.
+pub fn unlink(
+    conn: &mut DbConn,
+    id: UserId,
+    identity_id: Uuid,
+    password_counts: bool,
+    origin: &Origin,
+) -> Result<Result<(), AccountError>, DbError> {
+    let is_last = |conn: &mut DbConn| {
+        let linked = identities::list(conn, id)?;
+        let password = password_counts && users::find(conn, id)?.is_some_and(|user| user.has_password);
+        Ok::<_, DbError>(!password && linked.iter().all(|identity| identity.id == identity_id))
+    };
+    if let Err(refused) = lock_for_removal(conn, id, is_last, origin)? {
+        return Ok(Err(refused));
+    }
+    let linked = identities::list(conn, id)?;
+    let Some(identity) = linked.iter().find(|identity| identity.id == identity_id) else {
+        return Ok(Err(AccountError::NoSuchIdentity));
+    };
+    unlink_now(conn, identity, origin)?;
+    end_everything(conn, id, origin.at)?;
+    Ok(Ok(()))
+}
+
+/// Removes the password of a user and ends all tokens and sessions of the user, inside a transaction. Nothing happens if none is
+/// set.
+///
+/// # Errors
+/// Returns [`AccountError::UnknownUser`] or [`AccountError::LastAdministrator`]; [`DbError::Conflict`] if it has to be tried again.
+pub fn remove_password(
+    conn: &mut DbConn,
+    id: UserId,
+    origin: &Origin,
+) -> Result<Result<(), AccountError>, DbError> {
+    let is_last = |conn: &mut DbConn| {
+        let has_password = users::find(conn, id)?.is_some_and(|user| user.has_password);
+        Ok::<_, DbError>(has_password && identities::list(conn, id)?.is_empty())
+    };
+    let user = match lock_for_removal(conn, id, is_last, origin)? {
+        Ok(user) => user,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    if user.has_password {
+        password::remove_now(conn, id, json!({}), origin)?;
+    }
+    Ok(Ok(()))
+}
+
+/// Locks a user of whom a sign-in method is removed; before that all administrators, if it is the last one: an administrator who
+/// cannot sign in is none.
+fn lock_for_removal(
+    conn: &mut DbConn,
+    id: UserId,
+    is_last: impl Fn(&mut DbConn) -> Result<bool, DbError>,
+    origin: &Origin,
+) -> Result<Result<User, AccountError>, DbError> {
+    let before = is_last(conn)?;
+    let locked = lock(conn, id, before, origin)?;
+    // Another one was removed since. To lock the administrators now would be against the order.
+    if locked.is_ok() && !before && is_last(conn)? {
+        return Err(DbError::Conflict);
+    }
+    Ok(locked)
+}
+
+/// Ends all tokens and sessions of at most `limit` users after `after`, in the order of ids and inside a transaction, and returns the
+/// last of them: `None` when there are no more. For a database that was restored from a backup, and for a secret that leaked.
+///
+/// The versions move on to `now` at least. In a restored database the next number may be one under which tokens were issued, and
+/// revoked, after the backup; and no version reaches `now` by being raised one at a time.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn revoke_tokens_of_all(
+    conn: &mut DbConn,
+    after: Option<UserId>,
+    limit: i64,
+    origin: &Origin,
+) -> Result<Option<UserId>, DbError> {
+    let found = users::list(conn, after, limit)?;
+    for user in &found {
+        users::revoke_tokens_up_to(conn, user.id, origin.at.0, origin.at)?;
+        sessions::delete_all_of(conn, user.id)?;
+        events::insert(conn, &origin.event(EventKind::TokensRevoked, user.id, json!({ "all_users": true })))?;
+    }
+    Ok(found.last().map(|user| user.id))
 }
 
 /// Deletes a user with all identities and sessions, inside a transaction. The audit trail keeps the id.

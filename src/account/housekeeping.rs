@@ -1,10 +1,10 @@
 //! Throwing away what has had its time: events past `events.retention`, sessions that nobody can refresh any more, the marks
-//! of one-time codes that have ended, and revocations that end no token any more.
+//! of one-time codes that have ended, and revocations and ended sessions that end no token any more.
 
 use std::time::Duration;
 
 use crate::clock::{SharedClock, Timestamp};
-use crate::db::{Db, DbConn, DbError, events, revocations, sessions, spent_codes};
+use crate::db::{Db, DbConn, DbError, ended_sessions, events, revocations, sessions, spent_codes};
 use crate::settings::Settings;
 
 /// Rows of one transaction: whoever else wants to write waits for milliseconds, not for the whole of it.
@@ -26,6 +26,8 @@ pub struct Swept {
     pub spent_codes: usize,
     /// Rows of `revocations`.
     pub revocations: usize,
+    /// Rows of `ended_sessions`.
+    pub ended_sessions: usize,
 }
 
 /// Removes what is too old at `now`. Several replicas may do so at the same moment.
@@ -49,6 +51,10 @@ pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept
         // What was issued a moment before has ended by then.
         revocations: in_batches(db, move |conn, limit| {
             revocations::delete_before(conn, now.before(access_ttl).plus(-CLOCK_SKEW), limit)
+        })
+        .await?,
+        ended_sessions: in_batches(db, move |conn, limit| {
+            ended_sessions::delete_before(conn, now.before(access_ttl).plus(-CLOCK_SKEW), limit)
         })
         .await?,
     })
@@ -82,8 +88,9 @@ impl Housekeeping {
             loop {
                 match sweep(&db, &settings, clock.now()).await {
                     Ok(swept) if swept == Swept::default() => {}
-                    Ok(Swept { events, sessions, spent_codes, revocations }) => log::info!(
-                        "removed what has had its time: {events} events, {sessions} sessions, {spent_codes} spent codes, {revocations} revocations"
+                    Ok(Swept { events, sessions, spent_codes, revocations, ended_sessions }) => log::info!(
+                        "removed what has had its time: {events} events, {sessions} sessions, {spent_codes} spent codes, \
+                         {revocations} revocations, {ended_sessions} ended sessions"
                     ),
                     Err(error) => log::warn!("what has had its time could not be removed: {error}"),
                 }

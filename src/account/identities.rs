@@ -4,12 +4,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::linked;
-use super::sign_in::{make_room_for_email, new_identity};
+use super::sign_in::{make_room_for_email, new_identity, use_once};
 use super::{AccountError, write};
 use crate::db::{Db, DbConn, DbError, events, identities, users};
 use crate::event::{EventKind, Origin};
 use crate::provider::VerifiedIdentity;
-use crate::user::{Identity, User, UserId};
+use crate::user::{Identity, User};
 
 /// An identity that lets its user in.
 #[derive(Debug)]
@@ -24,13 +24,18 @@ pub struct Linked {
 /// only while there is none.
 ///
 /// # Errors
-/// [`AccountError::IdentityInUse`], [`AccountError::NoSuchUser`] when the caller was deleted or revoked meanwhile.
+/// [`AccountError::IdentityInUse`]; [`AccountError::NoSuchUser`] when the caller was deleted or revoked meanwhile;
+/// [`AccountError::IssuedBeforeRevocation`], [`AccountError::UsedBefore`].
 pub async fn link(
     db: &Db,
     caller: &User,
     identity: &VerifiedIdentity,
     origin: &Origin,
 ) -> Result<Linked, AccountError> {
+    if identity.is_older_than(caller.revoked_at) {
+        return Err(AccountError::IssuedBeforeRevocation);
+    }
+    use_once(db, identity).await?;
     let (caller, identity, origin) = (caller.clone(), identity.clone(), origin.by(caller.id));
     // Again when somebody stored the same identity at the same moment: then it is theirs.
     write(db, move |conn| link_now(conn, &caller, &identity, &origin)).await
@@ -76,17 +81,16 @@ pub(super) fn is_still(user: &User, caller: &User) -> bool {
 /// [`AccountError::NoSuchIdentity`], [`AccountError::LastWayIn`], [`AccountError::NoSuchUser`].
 pub async fn unlink(
     db: &Db,
-    user_id: UserId,
+    caller: &User,
     identity_id: Uuid,
     password_counts: bool,
     origin: &Origin,
 ) -> Result<(), AccountError> {
-    let origin = origin.by(user_id);
+    let (caller, origin) = (caller.clone(), origin.by(caller.id));
     db.write(move |conn| {
-        let Some(locked) = users::lock(conn, user_id)? else {
-            return Ok(Err(AccountError::NoSuchUser));
-        };
-        let ways_in = identities::list(conn, user_id)?;
+        let locked = users::lock(conn, caller.id)?.filter(|locked| is_still(&locked.user, &caller));
+        let Some(locked) = locked else { return Ok(Err(AccountError::NoSuchUser)) };
+        let ways_in = identities::list(conn, caller.id)?;
         let Some(identity) = ways_in.iter().find(|identity| identity.id == identity_id) else {
             return Ok(Err(AccountError::NoSuchIdentity));
         };
@@ -95,10 +99,17 @@ pub async fn unlink(
         if ways_in.len() == 1 && !password {
             return Ok(Err(AccountError::LastWayIn));
         }
-        identities::delete(conn, identity_id)?;
-        let detail = json!({ "provider": identity.provider, "identity_id": identity.id });
-        events::insert(conn, &origin.event(EventKind::IdentityUnlinked, user_id, detail))?;
-        Ok(Ok(()))
+        Ok(Ok(unlink_now(conn, identity, &origin)?))
     })
     .await?
+}
+
+/// Removes an identity, inside a transaction that has locked its user's row.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub(super) fn unlink_now(conn: &mut DbConn, identity: &Identity, origin: &Origin) -> Result<(), DbError> {
+    identities::delete(conn, identity.id)?;
+    let detail = json!({ "provider": identity.provider, "identity_id": identity.id });
+    events::insert(conn, &origin.event(EventKind::IdentityUnlinked, identity.user_id, detail))
 }

@@ -101,6 +101,8 @@ pub fn user(
         last_login_at: imported.last_login_at,
         own_name: false,
         own_avatar: false,
+        has_password: false,
+        revoked_at: None,
     };
     users::insert(conn, &user)?;
     events::insert(conn, &origin.event(EventKind::UserImported, user.id, json!({ "from": from })))?;

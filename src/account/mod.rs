@@ -32,6 +32,7 @@ use std::collections::HashSet;
 
 pub use self::audit::record_refusal;
 pub use self::sign_in::{SignIn, sign_in};
+use crate::authentication::NotRecent;
 use crate::db::{Db, DbConn, DbError};
 use crate::password::PasswordError;
 use crate::settings::Settings;
@@ -85,6 +86,15 @@ pub enum AccountError {
     /// The account is disabled.
     #[error("user {0} is disabled")]
     Disabled(UserId),
+    /// A provider's ID token that was issued before all tokens and sessions of its user were ended.
+    #[error("the ID token was issued before all sessions were ended")]
+    IssuedBeforeRevocation,
+    /// A provider's ID token that was presented before, of a provider whose tokens are accepted once.
+    #[error("the ID token was used before, and providers.<name>.single_use is true")]
+    UsedBefore,
+    /// A sensitive operation, and the sign-in behind the access token is too old.
+    #[error(transparent)]
+    NotRecent(#[from] NotRecent),
     /// The identity lets somebody else in.
     #[error("the identity belongs to another user")]
     IdentityInUse,

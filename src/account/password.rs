@@ -11,6 +11,8 @@ use super::identities::is_still;
 use super::revocation::end_everything;
 use super::sign_in::{SignIn, is_due, promote_if_listed};
 use super::{AccountError, AccountRules};
+use crate::authentication::{self, Authentication, Recency};
+use crate::clock::Timestamp;
 use crate::db::users::UserWithHash;
 use crate::db::{Db, DbConn, DbError, events, identities, password_hashes, users};
 use crate::event::{EventKind, Origin};
@@ -18,7 +20,7 @@ use crate::password::{HashedPassword, Passwords, Verdict};
 use crate::user::{User, UserId};
 
 /// The method of a sign-in, for the audit trail.
-pub const METHOD: &str = "password";
+pub const METHOD: &str = authentication::PASSWORD;
 
 /// Signs in with an e-mail (ASCII letters compared without case) and a password. Whether there is no such user, no password or
 /// another one: the same work, the same refusal.
@@ -44,7 +46,7 @@ pub async fn sign_in(
         return Err(AccountError::Disabled(user.id));
     }
     if rehash.is_none() && !is_due(user.last_login_at, origin.at) && !rules.promote(user) {
-        return Ok(SignIn { user: found.user, created: false });
+        return Ok(signed_in_now(found.user, origin.at));
     }
     let (rules, origin) = (Arc::clone(rules), origin.by(user.id));
     db.write(move |conn| {
@@ -64,27 +66,33 @@ pub async fn sign_in(
             user.last_login_at = Some(origin.at);
         }
         promote_if_listed(conn, &rules, &mut user, &origin)?;
-        Ok(Ok(SignIn { user, created: false }))
+        Ok(Ok(signed_in_now(user, origin.at)))
     })
     .await?
 }
 
-/// Attaches or changes the password of `caller`. `current` must be the one that is set, if one is. A change ends everything
-/// that is out, the caller's own tokens included; the first password ends nothing.
+fn signed_in_now(user: User, now: Timestamp) -> SignIn {
+    let authentication = Authentication { auth_time: now.0, idp: METHOD.to_owned() };
+    SignIn { user, created: false, authentication: Some(authentication) }
+}
+
+/// Attaches or changes the password of `caller`. `current` must be the one that is set; in its place counts a recent sign-in by a
+/// provider, so that a person who forgot the password, or whose account a thief gave one, can set another. A change ends every token
+/// and session, the caller's own included; the first password ends nothing.
 ///
 /// # Errors
-/// [`AccountError::Password`] for one that is not taken, [`AccountError::WrongPassword`], [`AccountError::EmailRequired`],
-/// [`AccountError::EmailInUse`].
+/// Returns [`AccountError::Password`] for a password that is not accepted, [`AccountError::WrongPassword`],
+/// [`AccountError::NotRecent`], [`AccountError::EmailRequired`] or [`AccountError::EmailInUse`].
 pub async fn set(
     db: &Db,
     passwords: &Passwords,
     caller: &User,
     new: SecretString,
-    current: Option<SecretString>,
+    proof: Proof,
     origin: &Origin,
 ) -> Result<(), AccountError> {
+    let found = prove(db, passwords, caller.id, proof).await?;
     let new = passwords.hash(new).await?;
-    let found = prove(db, passwords, caller.id, current).await?;
     let (caller, origin) = (caller.clone(), origin.by(caller.id));
     let written = db.write(move |conn| {
         let Some(locked) = lock_unchanged(conn, &found)? else { return Ok(Err(AccountError::WrongPassword)) };
@@ -110,18 +118,18 @@ pub async fn set(
     }
 }
 
-/// Takes the password from `caller`, and ends everything that is out. That there is none is as good.
+/// Removes the password of `caller`, and ends every token and session. If none is set, nothing happens.
 ///
 /// # Errors
-/// [`AccountError::WrongPassword`], [`AccountError::LastWayIn`].
+/// Returns [`AccountError::WrongPassword`], [`AccountError::NotRecent`] or [`AccountError::LastWayIn`].
 pub async fn remove(
     db: &Db,
     passwords: &Passwords,
     caller: &User,
-    current: Option<SecretString>,
+    proof: Proof,
     origin: &Origin,
 ) -> Result<(), AccountError> {
-    let found = prove(db, passwords, caller.id, current).await?;
+    let found = prove(db, passwords, caller.id, proof).await?;
     if found.password_hash.is_none() {
         return Ok(());
     }
@@ -134,25 +142,54 @@ pub async fn remove(
         if identities::list(conn, caller.id)?.is_empty() {
             return Ok(Err(AccountError::LastWayIn));
         }
-        password_hashes::set(conn, caller.id, None, origin.at)?;
-        end_everything(conn, caller.id, origin.at)?;
-        Ok(Ok(events::insert(conn, &origin.event(EventKind::PasswordRemoved, caller.id, json!({})))?))
+        Ok(Ok(remove_now(conn, caller.id, json!({}), &origin)?))
     })
     .await?
 }
 
-/// The user as stored, once `current` is the password that is set, or none is set.
+/// Removes a password and ends every token and session, inside a transaction that has locked the user's row.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub(super) fn remove_now(
+    conn: &mut DbConn,
+    id: UserId,
+    detail: serde_json::Value,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    password_hashes::set(conn, id, None, origin.at)?;
+    end_everything(conn, id, origin.at)?;
+    events::insert(conn, &origin.event(EventKind::PasswordRemoved, id, detail))
+}
+
+/// What a caller proves before the password is changed or removed.
+pub struct Proof {
+    /// The password that is set, as the caller typed it.
+    pub current: Option<SecretString>,
+    /// How recent the caller's sign-in is.
+    pub recency: Recency,
+}
+
+/// Returns the user as stored, once the caller has proved enough. A `current_password` where none is set proves nothing.
 async fn prove(
     db: &Db,
     passwords: &Passwords,
     id: UserId,
-    current: Option<SecretString>,
+    Proof { current, recency }: Proof,
 ) -> Result<UserWithHash, AccountError> {
     let found = db.run(move |conn| password_hashes::find(conn, id)).await?.ok_or(AccountError::NoSuchUser)?;
-    if let Some(stored) = stored_hash(&found)? {
-        let current = current.ok_or(AccountError::WrongPassword)?;
-        if passwords.verify(current, Some(stored)).await? == Verdict::Wrong {
-            return Err(AccountError::WrongPassword);
+    match (stored_hash(&found)?, current) {
+        (Some(stored), Some(current)) => {
+            if passwords.verify(current, Some(stored)).await? == Verdict::Wrong {
+                return Err(AccountError::WrongPassword);
+            }
+        }
+        (Some(_), None) if recency.replaces_password() => {}
+        (stored, _) => {
+            recency.check()?;
+            if stored.is_some() {
+                return Err(AccountError::WrongPassword);
+            }
         }
     }
     Ok(found)

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::clock::{Clock, Timestamp};
+use crate::db::ended_sessions::{self, EndedSession};
 use crate::db::revocations::{self, Revocation};
 use crate::db::{Db, DbError};
 use crate::jws::SigningError;
@@ -37,6 +38,8 @@ struct Statement<'a> {
     users: BTreeMap<String, i64>,
     /// By id: every token is ended.
     clients: Vec<&'a str>,
+    /// By `sid`: every access token is ended.
+    sessions: Vec<String>,
 }
 
 /// Reads what was revoked, at most once a second however many ask, and signs it, once for all who are to be told the same.
@@ -59,6 +62,8 @@ struct Seen {
     horizon: Timestamp,
     /// Oldest first.
     rows: Vec<Revocation>,
+    /// Oldest first.
+    sessions: Vec<EndedSession>,
     /// By the moment they begin at.
     statements: BTreeMap<Timestamp, Arc<str>>,
 }
@@ -112,10 +117,15 @@ impl RevocationFeed {
 async fn look(db: &Db, tokens: &Tokens, now: Timestamp) -> Look {
     let horizon = now.plus(-tokens.life()).plus(-OVERLAP);
     let at = Instant::now();
-    let rows = db.run(move |conn| revocations::list_since(conn, horizon)).await;
+    let rows = db.run(move |conn| {
+        Ok((revocations::list_since(conn, horizon)?, ended_sessions::list_since(conn, horizon)?))
+    });
+    let rows = rows.await;
     // A failure took its time; that counts, or those who wait would each wait for their own.
     let at = if rows.is_ok() { at } else { Instant::now() };
-    Look { at, seen: rows.map(|rows| Seen { now, horizon, rows, statements: BTreeMap::new() }) }
+    let seen =
+        rows.map(|(rows, sessions)| Seen { now, horizon, rows, sessions, statements: BTreeMap::new() });
+    Look { at, seen }
 }
 
 impl Seen {
@@ -132,7 +142,10 @@ impl Seen {
             exp: self.now.plus(LIFE).0,
             users: BTreeMap::new(),
             clients: Vec::new(),
+            sessions: Vec::new(),
         };
+        let ended = self.sessions.iter().filter(|session| session.ended_at >= from);
+        statement.sessions.extend(ended.map(|session| session.id.to_string()));
         for row in self.rows.iter().filter(|row| row.revoked_at >= from) {
             match &row.subject {
                 Subject::User(id) => drop(statement.users.insert(id.to_string(), row.token_version)),
@@ -153,7 +166,7 @@ mod tests {
     fn a_statement_begins_before_what_was_asked_for_and_there_are_few_beginnings() {
         let (now, life) = (Timestamp(1_800_000_000), 1800);
         let horizon = now.plus(-life - OVERLAP);
-        let seen = Seen { now, horizon, rows: Vec::new(), statements: BTreeMap::new() };
+        let seen = Seen { now, horizon, rows: Vec::new(), sessions: Vec::new(), statements: BTreeMap::new() };
         let mut beginnings = std::collections::BTreeSet::new();
         for ago in -100..3 * life {
             let since = now.plus(-ago);

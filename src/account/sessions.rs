@@ -1,8 +1,8 @@
 //! Staying signed in: a session is a family of refresh tokens of which one is good at a time.
 //!
-//! A refresh token is good once. Sent again within `refresh.grace`, while its successor is unused, it gets the same successor:
-//! an answer was lost, or two tabs refreshed at once. Anything else is reuse, and somebody may have stolen it: the session
-//! ends.
+//! A refresh token is valid once. While its successor is unused, a repeat gets the same successor, because a response may have been
+//! lost, or two tabs may have refreshed at once: within `refresh.grace` from anywhere, later only from the address of the first
+//! use. Anything else is reuse, and the session ends, because only a thief or a broken client does that.
 
 use std::time::Duration;
 
@@ -10,14 +10,19 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::AccountError;
+use crate::authentication::Authentication;
 use crate::clock::Timestamp;
 use crate::db::sessions::Alive;
 use crate::db::{Db, DbConn, DbError, events, sessions, users};
 use crate::event::{EventKind, Origin};
-use crate::session::{HashedToken, Session};
+use crate::session::{HashedToken, Place, Session};
 use crate::settings::RefreshSettings;
 use crate::token::{DerivedKeys, NoRandomness, RefreshToken};
 use crate::user::{User, UserId};
+
+/// A third repeat of one token from another address than that of its first use is reuse: a person who moves between networks has
+/// one or two.
+const MAX_REPEATS_FROM_ELSEWHERE: i64 = 2;
 
 /// A session just begun, and its first token.
 pub struct Begun {
@@ -33,6 +38,8 @@ pub struct Refreshed {
     pub user: User,
     /// For the `sid` claim.
     pub session_id: Uuid,
+    /// How and when the user signed in, which a refresh does not change.
+    pub authentication: Option<Authentication>,
     /// For the client.
     pub token: RefreshToken,
 }
@@ -71,20 +78,37 @@ impl Times {
         session.created_at <= created_after || session.last_used_at <= used_after
     }
 
-    /// What this secret is to its session now.
-    fn standing(&self, secret: &HashedToken, session: &Session) -> Standing {
+    /// Returns what this secret is to its session when it is presented from `place`, if that is known.
+    fn standing(&self, secret: &HashedToken, session: &Session, place: Option<&Place>) -> Standing {
+        if *secret == session.secret {
+            return Standing::Current;
+        }
         match &session.previous {
-            _ if *secret == session.secret => Standing::Current,
-            Some((previous, rotated_at_ms)) if secret == previous && self.within_grace(*rotated_at_ms) => {
+            Some((previous, rotated_at_ms))
+                if secret == previous && self.may_repeat(*rotated_at_ms, session, place) =>
+            {
                 Standing::Repeated
             }
             _ => Standing::Used,
         }
     }
 
-    fn within_grace(&self, rotated_at_ms: i64) -> bool {
+    /// The successor of the previous token is unused, or that token would not be the previous one. A lost response has its client
+    /// come back from the same address, perhaps after a longer outage than the grace; a request from another address *and* another
+    /// program, or a third one from another address, is no retry.
+    fn may_repeat(&self, rotated_at_ms: i64, session: &Session, place: Option<&Place>) -> bool {
         let grace = i64::try_from(self.settings.grace.as_millis()).unwrap_or(i64::MAX);
-        grace > 0 && self.now_ms.saturating_sub(rotated_at_ms) <= grace
+        let within_grace = self.now_ms.saturating_sub(rotated_at_ms) <= grace;
+        grace > 0
+            && match place {
+                None => within_grace,
+                Some(place) if place.ip == session.place.ip => true,
+                Some(place) => {
+                    within_grace
+                        && place.device == session.place.device
+                        && session.repeats < MAX_REPEATS_FROM_ELSEWHERE
+                }
+            }
     }
 }
 
@@ -92,7 +116,7 @@ impl Times {
 enum Standing {
     /// The one that is good.
     Current,
-    /// The one before, within `refresh.grace` and with its successor unused.
+    /// The one before, presented again while its successor is unused, as [`Times::may_repeat`] allows.
     Repeated,
     /// An earlier one, or none of its.
     Used,
@@ -114,7 +138,8 @@ pub struct Living {
 pub async fn begin(
     db: &Db,
     user: &User,
-    device: Option<String>,
+    authentication: Option<Authentication>,
+    place: Place,
     origin: &Origin,
 ) -> Result<Begun, AccountError> {
     let token =
@@ -126,10 +151,11 @@ pub async fn begin(
         handle: token.handle_hash(),
         secret: token.secret_hash(),
         previous: None,
-        device,
-        ip: origin.ip,
+        place,
         created_at: origin.at,
         last_used_at: origin.at,
+        authentication,
+        repeats: 0,
     };
     let session_id = session.id;
     db.write(move |conn| match users::lock(conn, session.user_id)? {
@@ -159,17 +185,19 @@ pub async fn refresh(
     db: &Db,
     keys: &std::sync::Arc<DerivedKeys>,
     presented: RefreshToken,
+    place: Place,
     times: Times,
     origin: &Origin,
 ) -> Result<Refreshed, AccountError> {
     let (keys, origin) = (std::sync::Arc::clone(keys), origin.clone());
-    db.write(move |conn| refresh_now(conn, &keys, &presented, times, &origin)).await?
+    db.write(move |conn| refresh_now(conn, &keys, &presented, &place, times, &origin)).await?
 }
 
 fn refresh_now(
     conn: &mut DbConn,
     keys: &DerivedKeys,
     presented: &RefreshToken,
+    place: &Place,
     times: Times,
     origin: &Origin,
 ) -> Result<Result<Refreshed, AccountError>, DbError> {
@@ -179,31 +207,52 @@ fn refresh_now(
     };
     let user = users::find(conn, session.user_id)?;
     let Some(user) = user.filter(|user| !user.disabled && user.token_version == session.token_version) else {
-        sessions::delete(conn, session.id, None)?;
+        sessions::delete(conn, session.id, None, times.now)?;
         return refused("its user was disabled or revoked");
     };
     if times.has_ended(&session) {
-        sessions::delete(conn, session.id, None)?;
+        sessions::delete(conn, session.id, None, times.now)?;
         return refused("its session is past refresh.idle_ttl or refresh.absolute_ttl");
     }
-    match times.standing(&presented.secret_hash(), &session) {
+    let token = match times.standing(&presented.secret_hash(), &session, Some(place)) {
         Standing::Current => {
             let next = presented.successor(keys);
-            sessions::rotate(conn, &session, &next.secret_hash(), times.now, times.now_ms)?;
-            Ok(Ok(Refreshed { user, session_id: session.id, token: next }))
+            sessions::rotate(conn, &session, &next.secret_hash(), place, times.now, times.now_ms)?;
+            if *place != session.place {
+                append(conn, EventKind::SessionMoved, &session, place, &origin.by(user.id))?;
+            }
+            next
         }
-        Standing::Repeated => match presented.successor_stored_as(&session.secret, keys) {
-            Some(token) => Ok(Ok(Refreshed { user, session_id: session.id, token })),
+        Standing::Repeated => {
             // Made by a replica whose `token.secret` is not known here: no proof of theft.
-            None => refused("its successor was made under a secret that this replica does not have"),
-        },
-        Standing::Used => {
-            sessions::delete(conn, session.id, None)?;
-            let detail = json!({ "session_id": session.id });
-            events::insert(conn, &origin.event(EventKind::RefreshReused, session.user_id, detail))?;
-            refused("it was used before: its session has been ended")
+            let Some(successor) = presented.successor_stored_as(&session.secret, keys) else {
+                return refused("its successor was made under a secret that this replica does not have");
+            };
+            if place.ip != session.place.ip {
+                sessions::count_repeat(conn, session.id)?;
+            }
+            append(conn, EventKind::SessionRepeated, &session, place, origin)?;
+            successor
         }
-    }
+        Standing::Used => {
+            sessions::delete(conn, session.id, None, times.now)?;
+            append(conn, EventKind::RefreshReused, &session, place, origin)?;
+            return refused("it was used before: its session has been ended");
+        }
+    };
+    Ok(Ok(Refreshed { user, session_id: session.id, authentication: session.authentication, token }))
+}
+
+/// Appends an event of a session, with the client that presented the token.
+fn append(
+    conn: &mut DbConn,
+    kind: EventKind,
+    session: &Session,
+    place: &Place,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    let detail = json!({ "session_id": session.id, "device": place.device });
+    events::insert(conn, &origin.event(kind, session.user_id, detail))
 }
 
 /// Looks at a refresh token and changes nothing, whatever it is: one that was used before ends its session when somebody
@@ -222,7 +271,7 @@ pub async fn look_at(
         let user = users::find(conn, session.user_id)?;
         let stands = user.is_some_and(|user| !user.disabled && user.token_version == session.token_version)
             && !times.has_ended(&session)
-            && !matches!(times.standing(&secret, &session), Standing::Used);
+            && !matches!(times.standing(&secret, &session, None), Standing::Used);
         Ok(stands.then(|| Living { user_id: session.user_id, ends_at: times.end_of(&session) }))
     });
     Ok(living.await?)
@@ -264,7 +313,7 @@ pub fn end_now(
     of: Option<UserId>,
     origin: &Origin,
 ) -> Result<bool, DbError> {
-    let Some(owner) = sessions::delete(conn, session_id, of)? else { return Ok(false) };
+    let Some(owner) = sessions::delete(conn, session_id, of, origin.at)? else { return Ok(false) };
     let detail = json!({ "session_id": session_id });
     events::insert(conn, &origin.event(EventKind::SessionEnded, owner, detail))?;
     Ok(true)

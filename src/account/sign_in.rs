@@ -10,11 +10,12 @@ use uuid::Uuid;
 
 use super::audit::{linked, signed_in};
 use super::{ATTEMPTS, AccountError, AccountRules, crossed, revocation};
+use crate::authentication::Authentication;
 use crate::clock::Timestamp;
 use crate::db::users::UserWithHash;
-use crate::db::{Db, DbConn, DbError, events, identities, password_hashes, users};
+use crate::db::{Db, DbConn, DbError, events, identities, password_hashes, spent_codes, users};
 use crate::event::{EventKind, Origin};
-use crate::provider::VerifiedIdentity;
+use crate::provider::{SingleUse, VerifiedIdentity};
 use crate::user::{Identity, User, UserId};
 
 /// A sign-in that changes nothing else writes its time, and its event, at most this often, in seconds.
@@ -27,38 +28,76 @@ pub struct SignIn {
     pub user: User,
     /// This was the first time.
     pub created: bool,
+    /// How and when the user proved who they are; unknown for a one-time code that an earlier version sealed.
+    pub authentication: Option<Authentication>,
+}
+
+/// The user of a proved identity.
+struct Admitted {
+    user: User,
+    created: bool,
 }
 
 /// Finds or creates the user of a proved identity. Safe to repeat, and safe against itself: a hundred first logins of
 /// one person at once make one user.
 ///
 /// # Errors
-/// [`AccountError::Disabled`], or the database's.
+/// Returns [`AccountError::Disabled`], [`AccountError::IssuedBeforeRevocation`] for an ID token from before all sessions were
+/// ended, [`AccountError::UsedBefore`], or the database's error.
 pub async fn sign_in(
     db: &Db,
     rules: &Arc<AccountRules>,
     identity: VerifiedIdentity,
     origin: &Origin,
 ) -> Result<SignIn, AccountError> {
+    use_once(db, &identity).await?;
+    let authentication = identity.authentication(origin.at);
     for _ in 0..ATTEMPTS {
-        let signed_in = match db.identity(identity.key()).await? {
-            Some((_, user)) if user.disabled => return Err(AccountError::Disabled(user.id)),
-            Some((known, user)) => {
-                let visit = Visit::new(known.clone(), user.clone(), &identity, origin.at);
-                if (&visit.identity, &visit.user) == (&known, &user) && !rules.promote(&user) {
-                    return Ok(SignIn { user, created: false });
-                }
-                welcome_back(db, rules, user.id, identity.clone(), origin).await
+        match admit(db, rules, &identity, origin).await {
+            Err(AccountError::Db(DbError::Conflict)) => {}
+            Ok(Admitted { user, .. }) if user.disabled => return Err(AccountError::Disabled(user.id)),
+            Ok(Admitted { user, .. }) if identity.is_older_than(user.revoked_at) => {
+                return Err(AccountError::IssuedBeforeRevocation);
             }
-            None => first_sign_in(db, rules, identity.clone(), origin).await,
-        };
-        match signed_in {
-            Err(DbError::Conflict) => {}
-            Ok(SignIn { user, .. }) if user.disabled => return Err(AccountError::Disabled(user.id)),
-            result => return Ok(result?),
+            Ok(Admitted { user, created }) => {
+                return Ok(SignIn { user, created, authentication: Some(authentication) });
+            }
+            Err(error) => return Err(error),
         }
     }
     Err(crossed())
+}
+
+/// Uses up an ID token that is accepted once, on whichever replica it is presented.
+///
+/// # Errors
+/// Returns [`AccountError::UsedBefore`], or the database's error.
+pub(super) async fn use_once(db: &Db, identity: &VerifiedIdentity) -> Result<(), AccountError> {
+    let Some(SingleUse { hash, until }) = identity.single_use.clone() else { return Ok(()) };
+    match db.write(move |conn| spent_codes::insert_id_token(conn, &hash, until)).await {
+        Err(DbError::Conflict) => Err(AccountError::UsedBefore),
+        result => Ok(result?),
+    }
+}
+
+/// Nothing is written for a user who may not sign in with this identity now.
+async fn admit(
+    db: &Db,
+    rules: &Arc<AccountRules>,
+    identity: &VerifiedIdentity,
+    origin: &Origin,
+) -> Result<Admitted, AccountError> {
+    let Some((known, user)) = db.identity(identity.key()).await? else {
+        return Ok(first_sign_in(db, rules, identity.clone(), origin).await?);
+    };
+    if user.disabled || identity.is_older_than(user.revoked_at) {
+        return Ok(Admitted { user, created: false });
+    }
+    let visit = Visit::new(known.clone(), user.clone(), identity, origin.at);
+    if (&visit.identity, &visit.user) == (&known, &user) && !rules.promote(&user) {
+        return Ok(Admitted { user, created: false });
+    }
+    Ok(welcome_back(db, rules, user.id, identity.clone(), origin).await?)
 }
 
 /// A known identity at its user's door: both rows as they are to be.
@@ -115,15 +154,15 @@ async fn welcome_back(
     user_id: UserId,
     identity: VerifiedIdentity,
     origin: &Origin,
-) -> Result<SignIn, DbError> {
+) -> Result<Admitted, DbError> {
     let (rules, origin) = (Arc::clone(rules), origin.by(user_id));
     db.write(move |conn| {
         let locked = users::lock(conn, user_id)?.ok_or(DbError::Conflict)?;
         let (known, before) = identities::find_with_user(conn, &identity.key())?
             .filter(|(known, _)| known.user_id == user_id)
             .ok_or(DbError::Conflict)?;
-        if before.disabled {
-            return Ok(SignIn { user: before, created: false });
+        if before.disabled || identity.is_older_than(before.revoked_at) {
+            return Ok(Admitted { user: before, created: false });
         }
         let Visit { identity: seen, mut user, due } =
             Visit::new(known.clone(), before.clone(), &identity, origin.at);
@@ -140,7 +179,7 @@ async fn welcome_back(
             identities::update_at_sign_in(conn, &seen)?;
         }
         promote_if_listed(conn, &rules, &mut user, &origin)?;
-        Ok(SignIn { user, created: false })
+        Ok(Admitted { user, created: false })
     })
     .await
 }
@@ -154,7 +193,7 @@ async fn first_sign_in(
     rules: &Arc<AccountRules>,
     identity: VerifiedIdentity,
     origin: &Origin,
-) -> Result<SignIn, DbError> {
+) -> Result<Admitted, DbError> {
     let (rules, origin) = (Arc::clone(rules), origin.clone());
     db.write(move |conn| {
         if rules.link_verified_email
@@ -174,6 +213,8 @@ async fn first_sign_in(
             last_login_at: Some(origin.at),
             own_name: false,
             own_avatar: false,
+            has_password: false,
+            revoked_at: None,
         };
         let origin = origin.by(user.id);
         users::insert(conn, &user)?;
@@ -181,7 +222,7 @@ async fn first_sign_in(
         let detail = json!({ "method": identity.provider });
         events::insert(conn, &origin.event(EventKind::FirstSignIn, user.id, detail))?;
         promote_if_listed(conn, &rules, &mut user, &origin)?;
-        Ok(SignIn { user, created: true })
+        Ok(Admitted { user, created: true })
     })
     .await
 }
@@ -193,8 +234,8 @@ fn sign_in_by_email(
     mut user: User,
     identity: &VerifiedIdentity,
     origin: &Origin,
-) -> Result<SignIn, DbError> {
-    if !user.disabled {
+) -> Result<Admitted, DbError> {
+    if !user.disabled && !identity.is_older_than(user.revoked_at) {
         let origin = origin.by(user.id);
         let new = new_identity(user.id, identity, false, origin.at);
         identities::insert(conn, &new)?;
@@ -203,7 +244,7 @@ fn sign_in_by_email(
         user.last_login_at = Some(origin.at);
         promote_if_listed(conn, rules, &mut user, &origin)?;
     }
-    Ok(SignIn { user, created: false })
+    Ok(Admitted { user, created: false })
 }
 
 /// Several users with one address are no answer to "whose is it".

@@ -136,10 +136,10 @@ fn client_accepts(settings: &Settings, claims: ClientClaims) -> Result<String, S
 
 /// The row has the last word, as at every bearer route.
 fn user_accepts(settings: &Settings, claims: UserClaims) -> Result<String, String> {
-    let user = db::connect(&settings.database.url)
-        .and_then(|mut conn| users::find(&mut conn, claims.user_id))
+    let bearer = db::connect(&settings.database.url)
+        .and_then(|mut conn| users::find_bearer(&mut conn, claims.bearer_key()))
         .map_err(|error| format!("its signature and claims are good, but {error}"))?;
-    let user = claims.admit(user).map_err(|error| error.to_string())?;
+    let user = claims.admit(bearer).map_err(|error| error.to_string())?;
     Ok(format!("it is a token of user {}", user.id))
 }
 

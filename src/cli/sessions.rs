@@ -25,7 +25,7 @@ pub(super) enum SessionsCommand {
         /// Id or e-mail address
         user: String,
     },
-    /// End a session: its refresh token is refused from now on, an access token already out runs to its end
+    /// End a session: its refresh token and its access tokens are rejected from the next request on
     End {
         /// Id of the session
         session: String,
@@ -76,8 +76,8 @@ fn view(session: &Session) -> serde_json::Value {
     json!({
         "id": session.id.to_string(),
         "user_id": session.user_id.to_string(),
-        "device": session.device,
-        "ip": session.ip,
+        "device": session.place.device,
+        "ip": session.place.ip,
         "created_at": session.created_at,
         "last_used_at": session.last_used_at,
     })

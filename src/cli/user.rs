@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use clap::Subcommand;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::CommandError;
 use super::database::{find_user, open};
@@ -46,7 +47,28 @@ pub(super) enum UserCommand {
     /// End every token and session of a user from the next request on; signing in again is possible
     Revoke {
         /// Id or e-mail address
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        user: Option<String>,
+        /// Of all users: after a backup was restored, or a secret has leaked
+        #[arg(long)]
+        all: bool,
+    },
+    /// Remove the password of a user, and end every token and session of the user
+    RemovePassword {
+        /// Id or e-mail address
         user: String,
+    },
+    /// The linked identities of a user, oldest first, one JSON object a line
+    Identities {
+        /// Id or e-mail address
+        user: String,
+    },
+    /// Unlink an identity of a user (also the last one), and end every token and session of the user
+    Unlink {
+        /// Id or e-mail address
+        user: String,
+        /// `id` of the identity, as `user identities` shows it
+        identity: Uuid,
     },
     /// Make a user an administrator
     Promote {
@@ -79,14 +101,19 @@ pub(super) fn run(settings: &Settings, command: &UserCommand) -> Result<(), Comm
         UserCommand::Enable { user } => update(conn, user, &disable(false)),
         UserCommand::Promote { user } => update(conn, user, &promote(true)),
         UserCommand::Demote { user } => update(conn, user, &promote(false)),
-        UserCommand::Revoke { user } => {
-            let (_, account) = change(conn, user, |conn, id, origin| {
-                Ok(match administration::revoke_tokens(conn, id, origin)? {
-                    Ok(()) => administration::show(conn, id)?,
-                    Err(refused) => Err(refused),
-                })
-            })?;
-            print(&account)
+        UserCommand::Revoke { user: None, .. } => revoke_all(conn),
+        UserCommand::Revoke { user: Some(user), .. } => show_after(conn, user, administration::revoke_tokens),
+        UserCommand::RemovePassword { user } => show_after(conn, user, administration::remove_password),
+        UserCommand::Unlink { user, identity } => show_after(conn, user, |conn, id, origin| {
+            administration::unlink(conn, id, *identity, settings.password.enabled, origin)
+        }),
+        UserCommand::Identities { user } => {
+            let user = find_user(conn, user)?;
+            let mut out = io::stdout().lock();
+            for identity in administration::with_identities(conn, user)?.identities {
+                writeln!(out, "{}", identity_view(&identity))?;
+            }
+            Ok(())
         }
         UserCommand::Delete { user } => {
             let (id, ()) = change(conn, user, administration::delete)?;
@@ -114,6 +141,39 @@ fn update(conn: &mut DbConn, user: &str, what: &UserChange) -> Result<(), Comman
     let (_, account) = change(conn, user, |conn, id, origin| {
         Ok(match administration::change(conn, id, what.clone(), origin)? {
             Ok(user) => Ok(administration::with_identities(conn, user)?),
+            Err(refused) => Err(refused),
+        })
+    })?;
+    print(&account)
+}
+
+/// Ends the tokens and sessions of all users, a transaction for each page of them, and prints how many users there are.
+fn revoke_all(conn: &mut DbConn) -> Result<(), CommandError> {
+    let origin = Origin::command_line(SystemClock.now());
+    let (mut after, mut users) = (None, 0);
+    loop {
+        let page = db::change(conn, |conn| {
+            let page = administration::list(conn, "", after, PAGE)?.len();
+            Ok::<_, DbError>((page, administration::revoke_tokens_of_all(conn, after, PAGE, &origin)?))
+        })?;
+        let (page, last) = page;
+        users += page;
+        if last.is_none() {
+            return Ok(writeln!(io::stdout(), "All tokens and sessions of {users} users have ended.")?);
+        }
+        after = last;
+    }
+}
+
+/// Writes a change, and prints the user as it is then.
+fn show_after(
+    conn: &mut DbConn,
+    user: &str,
+    write: impl FnOnce(&mut DbConn, UserId, &Origin) -> Result<Result<(), AccountError>, DbError>,
+) -> Result<(), CommandError> {
+    let (_, account) = change(conn, user, |conn, id, origin| {
+        Ok(match write(conn, id, origin)? {
+            Ok(()) => administration::show(conn, id)?,
             Err(refused) => Err(refused),
         })
     })?;
@@ -148,6 +208,7 @@ fn view(user: &User) -> serde_json::Value {
         "avatar_url": user.avatar_url,
         "admin": user.admin,
         "disabled": user.disabled,
+        "has_password": user.has_password,
         "created_at": user.created_at,
         "last_login_at": user.last_login_at,
     })

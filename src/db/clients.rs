@@ -77,7 +77,7 @@ pub fn find(conn: &mut DbConn, id: &ClientId) -> Result<Option<Client>, DbError>
     row.map(Client::try_from).transpose()
 }
 
-/// All clients of these ids that exist; asked for as [`super::users::find_all`] does.
+/// All clients of these ids that exist; asked for as [`super::users::find_bearers`] does.
 ///
 /// # Errors
 /// [`DbError`].

@@ -1,11 +1,12 @@
 //! The database: the only place that knows Diesel, and that there are two of them.
 //!
-//! The queries are plain functions in one file per table. [`Db::user`], [`Db::identity`] and [`Db::client`], read at every request, go
+//! The queries are plain functions in one file per table. [`Db::bearer`], [`Db::identity`] and [`Db::client`], read at every request, go
 //! through `loader.rs`; [`Db::write`] is a transaction; [`Db::run`] is for everything else.
 
 pub mod clients;
 mod connection;
 pub mod copy;
+pub mod ended_sessions;
 pub mod events;
 pub mod identities;
 mod inspection;
@@ -44,7 +45,7 @@ pub use self::url::{DatabaseUrl, DatabaseUrlError};
 use self::writer::Writer;
 use crate::client::{Client, ClientId};
 use crate::metrics::{PoolGauge, RoundMetrics, Wait};
-use crate::user::{Identity, IdentityKey, User, UserId};
+use crate::user::{Bearer, BearerKey, Identity, IdentityKey, User};
 
 /// What a prepared statement that is gone, or is another one, tells of.
 const LOST_STATEMENT: &str = "; a pooler is in between that gives each transaction another session, such as PgBouncer with pool_mode = transaction: set database.prepared_statements = \"never\"";
@@ -97,7 +98,7 @@ pub struct DbOptions {
 #[derive(Clone)]
 pub struct Db {
     pool: r2d2::Pool<ConnectionManager>,
-    users: Arc<Loader<UserId, User>>,
+    bearers: Arc<Loader<BearerKey, Bearer>>,
     identities: Arc<Loader<IdentityKey, (Identity, User)>>,
     clients: Arc<Loader<ClientId, Client>>,
     /// Only where there may be but one.
@@ -122,7 +123,7 @@ impl Db {
             .connection_timeout(options.timeout)
             .error_handler(Box::new(LogPoolErrors))
             .build_unchecked(ConnectionManager { connector: connector.clone() });
-        let users = Loader::start("user-loader", &connector, &metrics.users, users::find_all)?;
+        let bearers = Loader::start("user-loader", &connector, &metrics.users, users::find_bearers)?;
         let identities = Loader::start(
             "identity-loader",
             &connector,
@@ -135,9 +136,9 @@ impl Db {
             DatabaseUrl::Postgres(_) => None,
         };
         let permits = Arc::new(Semaphore::new(options.pool_size as usize));
-        let (users, identities, clients) = (Arc::new(users), Arc::new(identities), Arc::new(clients));
+        let (bearers, identities, clients) = (Arc::new(bearers), Arc::new(identities), Arc::new(clients));
         let waits = metrics.pool_waits.clone();
-        Ok(Self { pool, users, identities, clients, writer, permits, waits, options: Arc::new(options) })
+        Ok(Self { pool, bearers, identities, clients, writer, permits, waits, options: Arc::new(options) })
     }
 
     /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
@@ -183,12 +184,13 @@ impl Db {
         }
     }
 
-    /// The user of this id, read from the database after this call began; `None` when there is no such row.
+    /// Returns the user, and whether the session exists, behind an access token: read from the database after this call began.
+    /// `None` if there is no such user.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`], [`DbError::Overloaded`].
-    pub async fn user(&self, id: UserId) -> Result<Option<User>, DbError> {
-        self.in_time(self.users.load(id)).await
+    /// Returns [`DbError::Unavailable`] or [`DbError::Overloaded`].
+    pub async fn bearer(&self, key: BearerKey) -> Result<Option<Bearer>, DbError> {
+        self.in_time(self.bearers.load(key)).await
     }
 
     /// The identity of this key and its user, read from the database after this call began.

@@ -14,6 +14,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    ended_sessions (id) {
+        id -> Text,
+        ended_at -> BigInt,
+    }
+}
+
+diesel::table! {
     events (id) {
         id -> Text,
         at -> BigInt,
@@ -60,6 +67,9 @@ diesel::table! {
         ip -> Nullable<Text>,
         created_at -> BigInt,
         last_used_at -> BigInt,
+        auth_time -> Nullable<BigInt>,
+        idp -> Nullable<Text>,
+        repeats -> BigInt,
     }
 }
 
@@ -98,6 +108,7 @@ diesel::table! {
         name_lower -> Nullable<Text>,
         own_name -> Bool,
         own_avatar -> Bool,
+        revoked_at -> Nullable<BigInt>,
     }
 }
 
@@ -106,6 +117,7 @@ diesel::joinable!(sessions -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     clients,
+    ended_sessions,
     events,
     identities,
     revocations,

@@ -6,9 +6,10 @@ use uuid::Uuid;
 use super::connection::{locked_on_either, on_either, unlocked_on_either};
 use super::schema::sessions;
 use super::users::parse_id;
-use super::{DbConn, DbError};
+use super::{DbConn, DbError, ended_sessions};
+use crate::authentication::Authentication;
 use crate::clock::Timestamp;
-use crate::session::{HashedToken, Session};
+use crate::session::{HashedToken, Place, Session};
 use crate::user::UserId;
 
 #[derive(Queryable, Selectable)]
@@ -25,6 +26,9 @@ struct SessionRow {
     ip: Option<String>,
     created_at: i64,
     last_used_at: i64,
+    auth_time: Option<i64>,
+    idp: Option<String>,
+    repeats: i64,
 }
 
 impl TryFrom<SessionRow> for Session {
@@ -39,10 +43,21 @@ impl TryFrom<SessionRow> for Session {
             handle: HashedToken(row.handle_hash),
             secret: HashedToken(row.secret_hash),
             previous: row.previous_secret_hash.map(HashedToken).zip(row.rotated_at_ms),
-            device: row.device,
-            ip: row.ip.map(|ip| ip.parse()).transpose().map_err(|_| inconsistent("ip is not an address"))?,
+            place: Place {
+                ip: row
+                    .ip
+                    .map(|ip| ip.parse())
+                    .transpose()
+                    .map_err(|_| inconsistent("ip is not an address"))?,
+                device: row.device,
+            },
             created_at: Timestamp(row.created_at),
             last_used_at: Timestamp(row.last_used_at),
+            authentication: row
+                .auth_time
+                .zip(row.idp)
+                .map(|(auth_time, idp)| Authentication { auth_time, idp }),
+            repeats: row.repeats,
         })
     }
 }
@@ -53,6 +68,7 @@ impl TryFrom<SessionRow> for Session {
 /// [`DbError`].
 pub fn insert(conn: &mut DbConn, session: &Session) -> Result<(), DbError> {
     let (previous, rotated_at) = session.previous.clone().unzip();
+    let authentication = session.authentication.as_ref();
     let statement = diesel::insert_into(sessions::table).values((
         sessions::id.eq(session.id.to_string()),
         sessions::user_id.eq(session.user_id.to_string()),
@@ -61,10 +77,13 @@ pub fn insert(conn: &mut DbConn, session: &Session) -> Result<(), DbError> {
         sessions::secret_hash.eq(&session.secret.0),
         sessions::previous_secret_hash.eq(previous.map(|hash| hash.0)),
         sessions::rotated_at_ms.eq(rotated_at),
-        sessions::device.eq(session.device.as_deref()),
-        sessions::ip.eq(session.ip.map(|ip| ip.to_string())),
+        sessions::device.eq(session.place.device.as_deref()),
+        sessions::ip.eq(session.place.ip.map(|ip| ip.to_string())),
         sessions::created_at.eq(session.created_at.0),
         sessions::last_used_at.eq(session.last_used_at.0),
+        sessions::auth_time.eq(authentication.map(|authentication| authentication.auth_time)),
+        sessions::idp.eq(authentication.map(|authentication| authentication.idp.as_str())),
+        sessions::repeats.eq(session.repeats),
     ));
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
@@ -113,14 +132,16 @@ pub fn owner(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<UserId>, 
     owner.as_deref().map(parse_id).transpose()
 }
 
-/// Makes `next` the current token, and the one that was current the previous one.
+/// Makes `next` the current token, and the one that was current the previous one. The session was last used by the client at
+/// `place`.
 ///
 /// # Errors
-/// [`DbError`].
+/// Returns [`DbError`] if the database fails.
 pub fn rotate(
     conn: &mut DbConn,
     session: &Session,
     next: &HashedToken,
+    place: &Place,
     now: Timestamp,
     now_ms: i64,
 ) -> Result<(), DbError> {
@@ -129,7 +150,21 @@ pub fn rotate(
         sessions::previous_secret_hash.eq(&session.secret.0),
         sessions::rotated_at_ms.eq(now_ms),
         sessions::last_used_at.eq(now.0),
+        sessions::device.eq(place.device.as_deref()),
+        sessions::ip.eq(place.ip.map(|ip| ip.to_string())),
+        sessions::repeats.eq(0),
     ));
+    on_either!(conn, |conn| statement.execute(conn))?;
+    Ok(())
+}
+
+/// Counts another repeat of the previous token from an address that is not the rotation's.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn count_repeat(conn: &mut DbConn, id: Uuid) -> Result<(), DbError> {
+    let statement = diesel::update(sessions::table.filter(sessions::id.eq(id.to_string())))
+        .set(sessions::repeats.eq(sessions::repeats + 1));
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
 }
@@ -173,11 +208,17 @@ pub fn list(
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// Ends one session, and answers whose it was. `of`: only when it is this user's.
+/// Ends one session, records that for services that verify access tokens by themselves, and returns whose it was. `of`: only if it
+/// is this user's.
 ///
 /// # Errors
-/// [`DbError`].
-pub fn delete(conn: &mut DbConn, id: Uuid, of: Option<UserId>) -> Result<Option<UserId>, DbError> {
+/// Returns [`DbError`] if the database fails.
+pub fn delete(
+    conn: &mut DbConn,
+    id: Uuid,
+    of: Option<UserId>,
+    now: Timestamp,
+) -> Result<Option<UserId>, DbError> {
     let owner: Option<String> = on_either!(conn, |conn| {
         sessions::table
             .filter(sessions::id.eq(id.to_string()))
@@ -191,8 +232,11 @@ pub fn delete(conn: &mut DbConn, id: Uuid, of: Option<UserId>) -> Result<Option<
     }
     let statement = diesel::delete(sessions::table.filter(sessions::id.eq(id.to_string())));
     // Somebody else may have ended it meanwhile.
-    let deleted = on_either!(conn, |conn| statement.execute(conn))?;
-    Ok((deleted > 0).then_some(owner))
+    if on_either!(conn, |conn| statement.execute(conn))? == 0 {
+        return Ok(None);
+    }
+    ended_sessions::record(conn, id, now)?;
+    Ok(Some(owner))
 }
 
 /// Ends every session of a user.

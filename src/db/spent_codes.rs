@@ -1,4 +1,4 @@
-//! Queries on `spent_codes`: one-time codes that were exchanged.
+//! Queries on `spent_codes`: one-time codes, and ID tokens that are accepted once, after their use.
 
 use diesel::prelude::*;
 use uuid::Uuid;
@@ -14,6 +14,17 @@ use crate::clock::Timestamp;
 /// [`DbError::Conflict`] when it was exchanged before.
 pub fn insert(conn: &mut DbConn, id: Uuid, expires_at: Timestamp) -> Result<(), DbError> {
     let values = (spent_codes::id.eq(id.to_string()), spent_codes::expires_at.eq(expires_at.0));
+    let statement = diesel::insert_into(spent_codes::table).values(values);
+    on_either!(conn, |conn| statement.execute(conn))?;
+    Ok(())
+}
+
+/// Marks the ID token with this hash as used. The row may be deleted after `expires_at`.
+///
+/// # Errors
+/// Returns [`DbError::Conflict`] if it was used before.
+pub fn insert_id_token(conn: &mut DbConn, hash: &str, expires_at: Timestamp) -> Result<(), DbError> {
+    let values = (spent_codes::id.eq(format!("id_token:{hash}")), spent_codes::expires_at.eq(expires_at.0));
     let statement = diesel::insert_into(spent_codes::table).values(values);
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())

@@ -19,9 +19,9 @@ use diesel::sql_types::{BigInt, Integer, Text};
 
 use super::connection::on_either;
 use super::schema::identities;
-use super::users::{find_all, parse_id};
+use super::users::{find_bearers, parse_id};
 use super::{DbConn, DbError};
-use crate::user::{User, UserId};
+use crate::user::{BearerKey, User, UserId};
 
 /// As many can be counted and sorted in a few milliseconds. Of a million users it is one in fifty: a page of fifty is full
 /// after 2 500 users, when they are spread evenly.
@@ -72,9 +72,10 @@ pub fn search(
     ids.extend(with_provider_id(conn, text)?);
     let page = ids.range(after.clone()..).filter(|id| **id != after);
     let page = page.take(usize::try_from(limit).unwrap_or_default()).map(|id| parse_id(id));
+    let page = page.map(|user_id| user_id.map(|user_id| BearerKey { user_id, session_id: None }));
     let page = page.collect::<Result<Vec<_>, _>>()?;
-    let mut found = find_all(conn, &page)?;
-    Ok(page.iter().filter_map(|id| found.remove(id)).collect())
+    let mut found = find_bearers(conn, &page)?;
+    Ok(page.iter().filter_map(|key| Some(found.remove(key)?.user)).collect())
 }
 
 const COLUMNS: [&str; 2] = ["email_lower", "name_lower"];

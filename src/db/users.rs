@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use uuid::Uuid;
 
 use super::connection::{any_of, locked_on_either, on_either};
-use super::schema::users;
+use super::schema::{sessions, users};
 use super::{DbConn, DbError, revocations, transaction};
 use crate::clock::Timestamp;
 use crate::token::Subject;
-use crate::user::{User, UserId};
+use crate::user::{Bearer, BearerKey, User, UserId};
 
 /// A row as it is stored. The columns named here are the ones read, so `password_hash` never leaves the database by
 /// accident.
@@ -28,6 +31,9 @@ pub(super) struct UserRow {
     last_login_at: Option<i64>,
     own_name: bool,
     own_avatar: bool,
+    revoked_at: Option<i64>,
+    #[diesel(select_expression = users::password_hash.is_not_null())]
+    has_password: bool,
 }
 
 impl TryFrom<UserRow> for User {
@@ -46,6 +52,8 @@ impl TryFrom<UserRow> for User {
             last_login_at: row.last_login_at.map(Timestamp),
             own_name: row.own_name,
             own_avatar: row.own_avatar,
+            has_password: row.has_password,
+            revoked_at: row.revoked_at.map(Timestamp),
         })
     }
 }
@@ -158,25 +166,78 @@ pub fn has_administrator(conn: &mut DbConn) -> Result<bool, DbError> {
     Ok(found.is_some())
 }
 
-/// All users of these ids that exist. PostgreSQL is asked once for all of them; SQLite has no round trip to save, so it
-/// is asked in turn, each time by the same prepared statement, and locks its file once for all of them.
+/// Returns the bearers of these keys whose users exist. PostgreSQL is asked once for all of them; SQLite has no round trip to
+/// save, so it is asked for one after the other, each time by the same prepared statement, in one transaction.
 ///
 /// # Errors
-/// [`DbError`].
-pub fn find_all(conn: &mut DbConn, ids: &[UserId]) -> Result<HashMap<UserId, User>, DbError> {
-    let users: Vec<User> = match conn {
-        DbConn::Postgres(conn) => {
-            let ids: Vec<String> = ids.iter().map(UserId::to_string).collect();
-            let rows: Vec<UserRow> =
-                users::table.filter(users::id.eq(any_of(ids))).select(UserRow::as_select()).load(conn)?;
-            rows.into_iter().map(User::try_from).collect::<Result<_, _>>()?
+/// Returns [`DbError`] if the database fails.
+pub fn find_bearers(conn: &mut DbConn, keys: &[BearerKey]) -> Result<HashMap<BearerKey, Bearer>, DbError> {
+    let find = |conn: &mut DbConn, key: &BearerKey| Ok(find_bearer(conn, *key)?.map(|bearer| (*key, bearer)));
+    match (&mut *conn, keys) {
+        (DbConn::Postgres(conn), keys) => find_bearers_at_once(conn, keys),
+        (DbConn::Sqlite(_), [key]) => Ok(find(conn, key)?.into_iter().collect()),
+        (DbConn::Sqlite(_), keys) => {
+            transaction(conn, |conn| keys.iter().filter_map(|key| find(conn, key).transpose()).collect())
         }
-        DbConn::Sqlite(_) if ids.len() == 1 => find(conn, ids[0])?.into_iter().collect(),
-        DbConn::Sqlite(_) => {
-            transaction(conn, |conn| ids.iter().filter_map(|id| find(conn, *id).transpose()).collect())?
-        }
+    }
+}
+
+/// Returns the bearer of this key, if the user exists.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn find_bearer(conn: &mut DbConn, key: BearerKey) -> Result<Option<Bearer>, DbError> {
+    let Some(session_id) = key.session_id else {
+        return Ok(find(conn, key.user_id)?.map(|user| Bearer { user, session_alive: false }));
     };
-    Ok(users.into_iter().map(|user| (user.id, user)).collect())
+    let (user_id, session_id) = (key.user_id.to_string(), session_id.to_string());
+    let row: Option<(UserRow, Option<String>)> = on_either!(conn, |conn| {
+        users::table
+            .left_join(sessions::table.on(sessions::user_id.eq(users::id).and(sessions::id.eq(session_id))))
+            .filter(users::id.eq(user_id))
+            .select((UserRow::as_select(), sessions::id.nullable()))
+            .get_result(conn)
+            .optional()
+    })?;
+    let Some((row, session)) = row else { return Ok(None) };
+    Ok(Some(Bearer { user: row.try_into()?, session_alive: session.is_some() }))
+}
+
+/// One statement, whatever the keys are; the sessions are joined only when one of the tokens has a session.
+fn find_bearers_at_once(
+    conn: &mut PgConnection,
+    keys: &[BearerKey],
+) -> Result<HashMap<BearerKey, Bearer>, DbError> {
+    let user_ids: Vec<String> = keys.iter().map(|key| key.user_id.to_string()).collect();
+    let session_ids: Vec<String> =
+        keys.iter().filter_map(|key| key.session_id).map(|id| id.to_string()).collect();
+    let rows: Vec<(UserRow, Option<String>)> = if session_ids.is_empty() {
+        let rows: Vec<UserRow> =
+            users::table.filter(users::id.eq(any_of(user_ids))).select(UserRow::as_select()).load(conn)?;
+        rows.into_iter().map(|row| (row, None)).collect()
+    } else {
+        users::table
+            .left_join(
+                sessions::table.on(sessions::user_id.eq(users::id).and(sessions::id.eq(any_of(session_ids)))),
+            )
+            .filter(users::id.eq(any_of(user_ids)))
+            .select((UserRow::as_select(), sessions::id.nullable()))
+            .load(conn)?
+    };
+    let mut found: HashMap<UserId, (User, Vec<Uuid>)> = HashMap::with_capacity(keys.len());
+    for (row, session) in rows {
+        let user = User::try_from(row)?;
+        let sessions = &mut found.entry(user.id).or_insert_with(|| (user, Vec::new())).1;
+        sessions.extend(session.as_deref().and_then(|id| Uuid::parse_str(id).ok()));
+    }
+    Ok(keys
+        .iter()
+        .filter_map(|key| {
+            let (user, sessions) = found.get(&key.user_id)?;
+            let session_alive = key.session_id.is_some_and(|id| sessions.contains(&id));
+            Some((*key, Bearer { user: user.clone(), session_alive }))
+        })
+        .collect())
 }
 
 /// Users with this e-mail, ASCII letters compared without case, at most `limit`, oldest first.
@@ -263,9 +324,30 @@ pub fn set_disabled(conn: &mut DbConn, id: UserId, disabled: bool, now: Timestam
 /// # Errors
 /// [`DbError`].
 pub fn revoke_tokens(conn: &mut DbConn, id: UserId, now: Timestamp) -> Result<bool, DbError> {
+    revoke_tokens_up_to(conn, id, 0, now)
+}
+
+/// As [`revoke_tokens`], and raises the `token_version` to `least` at least.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn revoke_tokens_up_to(
+    conn: &mut DbConn,
+    id: UserId,
+    least: i64,
+    now: Timestamp,
+) -> Result<bool, DbError> {
     let raised: Option<i64> = on_either!(conn, |conn| {
         diesel::update(users::table.filter(users::id.eq(id.to_string())))
-            .set((users::token_version.eq(users::token_version + 1), users::updated_at.eq(now.0)))
+            .set((
+                users::token_version.eq(case_when(
+                    users::token_version.lt(least),
+                    least.into_sql::<BigInt>(),
+                )
+                .otherwise(users::token_version + 1)),
+                users::revoked_at.eq(now.0),
+                users::updated_at.eq(now.0),
+            ))
             .returning(users::token_version)
             .get_result(conn)
             .optional()

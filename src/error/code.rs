@@ -19,6 +19,7 @@ pub enum Code {
     TokenExpired,
     NonceMismatch,
     InvalidRefreshToken,
+    ReauthenticationRequired,
     UserDisabled,
     WrongPassword,
     AccessDenied,
@@ -75,6 +76,9 @@ impl Code {
             }
             Self::InvalidRefreshToken => {
                 (StatusCode::UNAUTHORIZED, "invalid_refresh_token", "The refresh token is not accepted")
+            }
+            Self::ReauthenticationRequired => {
+                (StatusCode::UNAUTHORIZED, "reauthentication_required", "A recent sign-in is required")
             }
             Self::UserDisabled => (StatusCode::FORBIDDEN, "user_disabled", "The account is disabled"),
             Self::WrongPassword => {

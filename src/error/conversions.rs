@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{ApiError, Code};
 use crate::account::AccountError;
+use crate::authentication::NotRecent;
 use crate::db::DbError;
 use crate::password::PasswordError;
 use crate::provider::{Outage, OutageKind, Refusal};
@@ -87,6 +88,17 @@ impl From<AccountError> for ApiError {
                 let told = told(Code::UserDisabled, "this account was disabled by an administrator");
                 Self { user_id: Some(user), ..told }
             }
+            AccountError::IssuedBeforeRevocation => told(
+                Code::InvalidToken,
+                "The ID token was issued before all sessions of this account were ended. Sign in with the provider again to get a \
+                 new one.",
+            ),
+            AccountError::UsedBefore => told(
+                Code::InvalidToken,
+                "This ID token was used before, and each one is accepted once (providers.<name>.single_use). Get a new one from \
+                 the provider.",
+            ),
+            AccountError::NotRecent(error) => error.into(),
             AccountError::UnknownUser => told(Code::NotFound, "there is no user of this id"),
             AccountError::LastAdministrator => told(
                 Code::LastAdmin,
@@ -97,7 +109,7 @@ impl From<AccountError> for ApiError {
                 "another account has this identity: sign in with it, and unlink it there first",
             ),
             AccountError::NoSuchIdentity | AccountError::NoSuchSession => {
-                told(Code::NotFound, "you have nothing of this id")
+                told(Code::NotFound, "There is nothing with this id here.")
             }
             AccountError::LastWayIn => told(
                 Code::LastIdentity,
@@ -132,6 +144,12 @@ impl From<AccountError> for ApiError {
             AccountError::Password(error) => error.into(),
             AccountError::Db(error) => error.into(),
         }
+    }
+}
+
+impl From<NotRecent> for ApiError {
+    fn from(error: NotRecent) -> Self {
+        Self::reauthentication_required(error.max_age)
     }
 }
 

@@ -43,6 +43,8 @@ pub enum Challenge {
     InvalidToken,
     /// A good one came, and this scope is not in it.
     InsufficientScope(&'static str),
+    /// A valid one came, and the sign-in behind it is more than this many seconds old (RFC 9470 §3).
+    InsufficientAuthentication(i64),
 }
 
 /// The body of every refusal (RFC 9457).
@@ -127,6 +129,19 @@ impl ApiError {
         }
     }
 
+    /// A valid token, and the sign-in behind it is more than `max_age` seconds old.
+    #[must_use]
+    pub fn reauthentication_required(max_age: i64) -> Self {
+        let detail = format!(
+            "This operation requires a sign-in that is at most {max_age} s old (accounts.fresh_for). Sign in to the same account \
+             again, with any of its identities or its password, and repeat the request with the new access token."
+        );
+        Self {
+            challenge: Some(Challenge::InsufficientAuthentication(max_age)),
+            ..Self::new(Code::ReauthenticationRequired, detail)
+        }
+    }
+
     /// Which row of the table it is.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -199,6 +214,13 @@ impl ResponseError for ApiError {
                 let value = format!(
                     "Bearer realm=\"tokenbooth\", error=\"insufficient_scope\", \
                      error_description=\"the access token is not for this\", scope=\"{scope}\""
+                );
+                response.insert_header((WWW_AUTHENTICATE, value));
+            }
+            Some(Challenge::InsufficientAuthentication(max_age)) => {
+                let value = format!(
+                    "Bearer error=\"insufficient_user_authentication\", \
+                     error_description=\"A more recent sign-in is required\", max_age=\"{max_age}\""
                 );
                 response.insert_header((WWW_AUTHENTICATE, value));
             }

@@ -7,12 +7,13 @@ use utoipa::ToSchema;
 
 use super::AdminUser;
 use super::answer;
+use super::bearer::{AdminSession, RecentAdmin};
 use super::identities::IdentityView;
 use super::json_body::{not_null, read_json};
 use super::me::{Me, check_name};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
-use super::refusals::{WithoutAdministrator, WithoutBody};
+use super::refusals::{WithoutAdministrator, WithoutBody, WithoutRecentAdministrator};
 use crate::account::administration::{self, Account, UserChange};
 use crate::account::profile::Change;
 use crate::account::{self, AccountError};
@@ -155,7 +156,7 @@ impl UserBody {
 
 /// Disable or enable a user, make one an administrator or no longer one, change a name
 ///
-/// What is already so is left alone and makes no event.
+/// What is already so is left alone and makes no event. A change of `admin` requires a recent sign-in (`accounts.fresh_for`).
 #[utoipa::path(
     patch,
     path = "/api/admin/users/{id}",
@@ -170,11 +171,11 @@ impl UserBody {
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
         WithoutBody,
-        WithoutAdministrator,
+        WithoutRecentAdministrator,
     ),
 )]
 pub(crate) async fn update_user(
-    AdminUser(admin): AdminUser,
+    AdminSession(admin): AdminSession,
     state: Data<AppState>,
     id: Path<String>,
     RequestOrigin(origin): RequestOrigin,
@@ -183,7 +184,10 @@ pub(crate) async fn update_user(
 ) -> Result<HttpResponse, ApiError> {
     let id = user_id(&id)?;
     let change = read_json::<UserBody>(&request, body).await?.checked()?;
-    let origin = origin.by(admin.id);
+    if change.admin.is_some() {
+        admin.recency(&state).check()?;
+    }
+    let origin = origin.by(admin.user.id);
     let account = account::write(&state.db, move |conn| {
         match administration::change(conn, id, change.clone(), &origin)? {
             Ok(user) => Ok(Ok(administration::with_identities(conn, user)?)),
@@ -195,7 +199,7 @@ pub(crate) async fn update_user(
 
 /// Delete a user with all identities and sessions
 ///
-/// The same identity then signs in as a new user. The audit trail keeps the id.
+/// The same identity then signs in as a new user. The audit trail keeps the id. Requires a recent sign-in (`accounts.fresh_for`).
 #[utoipa::path(
     delete,
     path = "/api/admin/users/{id}",
@@ -207,11 +211,11 @@ pub(crate) async fn update_user(
         (status = 204, description = "Deleted"),
         (status = 404, description = "`not_found`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
-        WithoutAdministrator,
+        WithoutRecentAdministrator,
     ),
 )]
 pub(crate) async fn delete_user(
-    AdminUser(admin): AdminUser,
+    RecentAdmin(admin): RecentAdmin,
     state: Data<AppState>,
     id: Path<String>,
     RequestOrigin(origin): RequestOrigin,
@@ -251,7 +255,7 @@ pub(crate) async fn revoke_tokens(
 }
 
 /// The id in a path. One that cannot be one is nobody's.
-fn user_id(text: &str) -> Result<UserId, AccountError> {
+pub(super) fn user_id(text: &str) -> Result<UserId, AccountError> {
     text.parse().map_err(|_| AccountError::UnknownUser)
 }
 

@@ -9,7 +9,9 @@ use futures_util::future::LocalBoxFuture;
 use uuid::Uuid;
 
 use super::credential::{by_method, verified_claims};
+use crate::authentication::{AuthenticationClaims, Recency};
 use crate::error::{ApiError, Code};
+use crate::state::AppState;
 use crate::user::User;
 
 /// The user who sent this request. Taking it as an argument *is* the login check: without a good token the handler is
@@ -21,10 +23,37 @@ pub struct CurrentUser(pub User);
 #[derive(Debug, Clone)]
 pub struct AdminUser(pub User);
 
-/// As [`CurrentUser`], with the session that the token belongs to.
+/// As [`CurrentUser`], with the session that the token belongs to and the sign-in behind it.
 pub(super) struct CurrentSession {
     pub(super) user: User,
     pub(super) session_id: Option<Uuid>,
+    authentication: Option<AuthenticationClaims>,
+}
+
+/// As [`CurrentUser`], for a sensitive operation: the sign-in behind the token is at most `accounts.fresh_for` old. Otherwise the
+/// response is 401 `reauthentication_required` (RFC 9470), so that a stolen token does not take the account over.
+pub(super) struct RecentUser(pub(super) User);
+
+/// As [`AdminUser`], with the session.
+pub(super) struct AdminSession(pub(super) CurrentSession);
+
+/// [`AdminUser`] and [`RecentUser`] in one.
+pub(super) struct RecentAdmin(pub(super) User);
+
+impl CurrentSession {
+    /// Returns how recent the sign-in behind the token is.
+    pub(super) fn recency(&self, state: &AppState) -> Recency {
+        Recency::new(self.authentication, state.settings.accounts.fresh_for, state.clock.now())
+    }
+
+    /// Returns the user, if the sign-in is recent enough for a sensitive operation.
+    ///
+    /// # Errors
+    /// Returns 401 `reauthentication_required`.
+    pub(super) fn recent_user(self, state: &AppState) -> Result<User, ApiError> {
+        self.recency(state).check()?;
+        Ok(self.user)
+    }
 }
 
 /// Who looks at a page: a user, or a stranger. That the database cannot be asked is an error all the same.
@@ -70,13 +99,46 @@ impl FromRequest for AdminUser {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let user = CurrentUser::from_request(request, payload);
+        let session = AdminSession::from_request(request, payload);
+        Box::pin(async move { Ok(Self(session.await?.0.user)) })
+    }
+}
+
+impl FromRequest for RecentUser {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let (state, session) = (AppState::of(request), current_session(request));
         Box::pin(async move {
-            let CurrentUser(user) = user.await?;
-            if !user.admin {
-                return Err(ApiError::admin_required());
-            }
-            Ok(Self(user))
+            let (session, state) = (session.await?, state?);
+            Ok(Self(session.recent_user(&state)?))
+        })
+    }
+}
+
+impl FromRequest for AdminSession {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let session = current_session(request);
+        Box::pin(async move {
+            let session = session.await?;
+            if session.user.admin { Ok(Self(session)) } else { Err(ApiError::admin_required()) }
+        })
+    }
+}
+
+impl FromRequest for RecentAdmin {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (state, session) = (AppState::of(request), AdminSession::from_request(request, payload));
+        Box::pin(async move {
+            let (AdminSession(session), state) = (session.await?, state?);
+            Ok(Self(session.recent_user(&state)?))
         })
     }
 }
@@ -86,7 +148,8 @@ fn current_session(request: &HttpRequest) -> impl Future<Output = Result<Current
     async move {
         let (state, claims) = verified.await?;
         let claims = claims.of_user()?;
-        let user = state.db.user(claims.user_id).await?;
-        Ok(CurrentSession { user: claims.admit(user)?, session_id: claims.session_id })
+        let user = claims.admit(state.db.bearer(claims.bearer_key()).await?)?;
+        let (session_id, authentication) = (claims.session_id, claims.authentication);
+        Ok(CurrentSession { user, session_id, authentication })
     }
 }

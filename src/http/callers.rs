@@ -134,7 +134,9 @@ fn current_client<C: AdmittedClient>(request: &HttpRequest) -> LocalBoxFuture<'s
 /// 401 `invalid_token`, or the database's.
 pub(super) async fn admit(claims: VerifiedClaims, state: &AppState) -> Result<Caller, ApiError> {
     Ok(match claims {
-        VerifiedClaims::User(claims) => Caller::User(claims.admit(state.db.user(claims.user_id).await?)?),
+        VerifiedClaims::User(claims) => {
+            Caller::User(claims.admit(state.db.bearer(claims.bearer_key()).await?)?)
+        }
         VerifiedClaims::Client(claims) => Caller::Client(admit_client(claims, state).await?),
     })
 }

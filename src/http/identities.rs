@@ -9,12 +9,15 @@ use uuid::Uuid;
 
 use super::CurrentUser;
 use super::answer;
+use super::bearer::RecentUser;
 use super::exchange::find_provider;
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
-use super::refusals::{OverLimit, WithoutBody, WithoutProof, WithoutProvider, WithoutUser};
+use super::refusals::{
+    OverLimit, WithoutBody, WithoutProof, WithoutProvider, WithoutRecentSignIn, WithoutUser,
+};
 use crate::account::AccountError;
 use crate::account::identities::{self, Linked};
 use crate::clock::Timestamp;
@@ -103,7 +106,8 @@ pub(super) async fn page_of_identities<T: From<Identity>>(
 
 /// Link another identity to the caller's account
 ///
-/// Proved by a fresh token of the provider, as at `POST /auth/{provider}`; both must be the caller's.
+/// Proved by a token of the provider, as at `POST /auth/{provider}`; both must be the caller's, and the caller's sign-in recent
+/// (`accounts.fresh_for`).
 #[utoipa::path(
     post,
     path = "/api/me/identities/{provider}",
@@ -122,7 +126,7 @@ pub(super) async fn page_of_identities<T: From<Identity>>(
         (status = 200, description = "It was the caller's already", body = IdentityView),
         (status = 201, description = "Linked", body = IdentityView),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "`invalid_token` of the caller; or the provider's token is refused: `invalid_token`, `audience_mismatch`, `issuer_mismatch`, `token_expired`, `nonce_mismatch`", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "`invalid_token` of the caller, or `reauthentication_required`: the sign-in is older than `accounts.fresh_for` (RFC 9470); or the provider's token is rejected: `invalid_token`, `audience_mismatch`, `issuer_mismatch`, `token_expired`, `nonce_mismatch`", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`identity_in_use`: it is another account's", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutBody,
@@ -132,7 +136,7 @@ pub(super) async fn page_of_identities<T: From<Identity>>(
 )]
 pub(crate) async fn link_identity(
     _: WithinAddressLimit,
-    CurrentUser(caller): CurrentUser,
+    RecentUser(caller): RecentUser,
     state: Data<AppState>,
     name: Path<String>,
     RequestOrigin(origin): RequestOrigin,
@@ -160,18 +164,18 @@ pub(crate) async fn link_identity(
         (status = 204, description = "Unlinked"),
         (status = 404, description = "`not_found`: the caller has no such identity", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_identity`", body = Problem, content_type = "application/problem+json"),
-        WithoutUser,
+        WithoutRecentSignIn,
         WithoutProof,
     ),
 )]
 pub(crate) async fn unlink_identity(
-    CurrentUser(user): CurrentUser,
+    RecentUser(caller): RecentUser,
     state: Data<AppState>,
     id: Path<String>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     // An id that cannot be one is nobody's, like any other that is not the caller's.
     let id = id.parse().map_err(|_| AccountError::NoSuchIdentity)?;
-    identities::unlink(&state.db, user.id, id, state.settings.password.enabled, &origin).await?;
+    identities::unlink(&state.db, &caller, id, state.settings.password.enabled, &origin).await?;
     Ok(answer::done())
 }

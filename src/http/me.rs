@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 
 use super::CurrentUser;
 use super::answer;
+use super::bearer::RecentUser;
 use super::json_body::read_json;
 use super::origin::RequestOrigin;
-use super::refusals::{WithoutBody, WithoutProof, WithoutUser};
+use super::refusals::{WithoutBody, WithoutProof, WithoutRecentSignIn, WithoutUser};
 use crate::account::administration;
 use crate::account::profile::{self, Change, ProfileChange};
 use crate::clock::Timestamp;
@@ -33,6 +34,8 @@ pub struct Me {
     avatar_url: Option<String>,
     /// May use the administrators' routes.
     admin: bool,
+    /// A password is set.
+    has_password: bool,
     /// First sign-in, RFC 3339 in UTC.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T05:00:00Z")]
     created_at: Timestamp,
@@ -49,6 +52,7 @@ impl From<User> for Me {
             name: user.name,
             avatar_url: user.avatar_url,
             admin: user.admin,
+            has_password: user.has_password,
             created_at: user.created_at,
             last_login_at: user.last_login_at,
         }
@@ -138,7 +142,7 @@ pub(crate) async fn update_me(
 
 /// Delete the caller's account with all identities and sessions
 ///
-/// The same identity then signs in as a new user.
+/// The same identity then signs in as a new user. Requires a recent sign-in (`accounts.fresh_for`).
 #[utoipa::path(
     delete,
     path = "/api/me",
@@ -148,12 +152,12 @@ pub(crate) async fn update_me(
     responses(
         (status = 204, description = "Deleted"),
         (status = 409, description = "`last_admin`: there would be no administrator who can sign in", body = Problem, content_type = "application/problem+json"),
-        WithoutUser,
+        WithoutRecentSignIn,
         WithoutProof,
     ),
 )]
 pub(crate) async fn delete_me(
-    CurrentUser(user): CurrentUser,
+    RecentUser(user): RecentUser,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {

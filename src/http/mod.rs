@@ -1,6 +1,7 @@
 //! Every URL of the product on one screen. A handler reads as the protocol does: take, verify, decide, store, answer.
 
 mod admin;
+mod admin_recovery;
 mod answer;
 mod bearer;
 mod browser;
@@ -70,6 +71,9 @@ use crate::error::{ApiError, Code};
 pub(crate) mod paths {
     pub(crate) use super::admin::{
         __path_delete_user, __path_list_users, __path_revoke_tokens, __path_show_user, __path_update_user,
+    };
+    pub(crate) use super::admin_recovery::{
+        __path_list_identities_of_user, __path_remove_password_of_user, __path_unlink_identity_of_user,
     };
     pub(crate) use super::docs::__path_openapi_document;
     pub(crate) use super::events::__path_list_events;
@@ -179,6 +183,18 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(
             endpoint("/api/admin/users/{id}/revoke-tokens", "POST")
                 .route(web::post().to(admin::revoke_tokens)),
+        )
+        .service(
+            endpoint("/api/admin/users/{id}/identities", "GET, HEAD")
+                .route(get().to(admin_recovery::list_identities_of_user)),
+        )
+        .service(
+            endpoint("/api/admin/users/{id}/identities/{identity_id}", "DELETE")
+                .route(web::delete().to(admin_recovery::unlink_identity_of_user)),
+        )
+        .service(
+            endpoint("/api/admin/users/{id}/password", "DELETE")
+                .route(web::delete().to(admin_recovery::remove_password_of_user)),
         )
         .service(endpoint("/.well-known/jwks.json", "GET, HEAD").route(get().to(jwks::public_keys)))
         .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))

@@ -10,6 +10,7 @@ use super::observe::request_id;
 use super::peer::client_address;
 use crate::error::ApiError;
 use crate::event::{Actor, Origin};
+use crate::session::Place;
 use crate::state::AppState;
 
 /// A `User-Agent` is kept up to this many characters: enough to tell one's own devices apart.
@@ -36,8 +37,12 @@ impl FromRequest for RequestOrigin {
     }
 }
 
-/// What the client calls itself.
-pub(super) fn device(request: &HttpRequest) -> Option<String> {
+/// Returns which client a request came from, as far as it can be told.
+pub(super) fn place(request: &HttpRequest, origin: &Origin) -> Place {
+    Place { ip: origin.ip, device: device(request) }
+}
+
+fn device(request: &HttpRequest) -> Option<String> {
     let text = request.headers().get(USER_AGENT)?.to_str().ok()?;
     let cut: String = text.chars().take(MAX_DEVICE_CHARACTERS).collect();
     (!cut.is_empty()).then_some(cut)

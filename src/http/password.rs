@@ -6,17 +6,17 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::CurrentUser;
 use super::answer;
+use super::bearer::CurrentSession;
 use super::client_mode::ClientMode;
 use super::exchange::record;
 use super::exchange_request::Mode;
 use super::json_body::{read_json, read_json_or_nothing};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
-use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutUser};
+use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutRecentSignIn};
 use super::token_answer::TokenAnswer;
-use crate::account::password;
+use crate::account::password::{self, Proof};
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
 use crate::rate_limit::Account;
@@ -45,7 +45,7 @@ pub struct NewPasswordBody {
     /// At least `password.min_length` characters, at most 1024 bytes, and none of the most common ones.
     #[schema(value_type = String, format = Password)]
     new_password: SecretString,
-    /// The password that is set, when one is.
+    /// The password that is set, if one is; a sign-in by a provider that is at most `accounts.fresh_for` old replaces it.
     #[schema(value_type = Option<String>, format = Password)]
     current_password: Option<SecretString>,
 }
@@ -54,7 +54,7 @@ pub struct NewPasswordBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CurrentPasswordBody {
-    /// Wanted when one is set.
+    /// Required if one is set; a sign-in by a provider that is at most `accounts.fresh_for` old replaces it.
     #[schema(value_type = Option<String>, format = Password)]
     current_password: Option<SecretString>,
 }
@@ -108,7 +108,9 @@ async fn sign_in(
 
 /// Attach a password to the caller's account, or change it
 ///
-/// A change ends every token and every session, the caller's own included.
+/// A change ends every token and every session, the caller's own included. Without `current_password` the sign-in behind the access
+/// token must be recent (RFC 9470), and if a password is set, it must be a sign-in by a provider: that is how a forgotten password is
+/// replaced.
 #[utoipa::path(
     put,
     path = "/api/me/password",
@@ -119,17 +121,17 @@ async fn sign_in(
     responses(
         (status = 204, description = "Set"),
         (status = 400, description = "`weak_password`; `invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another; `csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`wrong_password`: `current_password` is not the password that is set, or is missing and the caller signed in with a password; `csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`email_required`: the account has no verified e-mail; `email_in_use`: another account of this e-mail has a password", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutBody,
-        WithoutUser,
+        WithoutRecentSignIn,
     ),
 )]
 pub(crate) async fn set_password(
     _: WithinAddressLimit,
-    CurrentUser(user): CurrentUser,
+    caller: CurrentSession,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
@@ -137,14 +139,16 @@ pub(crate) async fn set_password(
 ) -> Result<HttpResponse, ApiError> {
     refuse_when_disabled(&state)?;
     let NewPasswordBody { new_password, current_password } = read_json(&request, body).await?;
-    within_account_limit(&state, Account::User(user.id))?;
-    password::set(&state.db, &state.passwords, &user, new_password, current_password, &origin).await?;
+    within_account_limit(&state, Account::User(caller.user.id))?;
+    let proof = Proof { current: current_password, recency: caller.recency(&state) };
+    password::set(&state.db, &state.passwords, &caller.user, new_password, proof, &origin).await?;
     Ok(answer::done())
 }
 
 /// Remove the caller's password
 ///
-/// It ends every token and every session, the caller's own included. 204 also when none is set.
+/// It ends every token and every session, the caller's own included. 204 also when none is set. Without `current_password` the sign-in
+/// behind the access token must be recent, as for setting one.
 #[utoipa::path(
     delete,
     path = "/api/me/password",
@@ -155,17 +159,17 @@ pub(crate) async fn set_password(
     responses(
         (status = 204, description = "There is no password"),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "`wrong_password`: one is set, and `current_password` is missing or another; `csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "`wrong_password`: `current_password` is not the password that is set, or is missing and the caller signed in with a password; `csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: `password.enabled` is false", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_identity`: no identity is left to sign in with", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutBody,
-        WithoutUser,
+        WithoutRecentSignIn,
     ),
 )]
 pub(crate) async fn remove_password(
     _: WithinAddressLimit,
-    CurrentUser(user): CurrentUser,
+    caller: CurrentSession,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
@@ -173,8 +177,9 @@ pub(crate) async fn remove_password(
 ) -> Result<HttpResponse, ApiError> {
     refuse_when_disabled(&state)?;
     let CurrentPasswordBody { current_password } = read_json_or_nothing(&request, body).await?;
-    within_account_limit(&state, Account::User(user.id))?;
-    password::remove(&state.db, &state.passwords, &user, current_password, &origin).await?;
+    within_account_limit(&state, Account::User(caller.user.id))?;
+    let proof = Proof { current: current_password, recency: caller.recency(&state) };
+    password::remove(&state.db, &state.passwords, &caller.user, proof, &origin).await?;
     Ok(answer::done())
 }
 

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::browser::{BrowserSession, cleared, with_cookies};
 use super::json_body::{has_body, read_json};
 use super::limits::{WithinAddressLimit, within_account_limit};
-use super::origin::RequestOrigin;
+use super::origin::{RequestOrigin, place};
 use super::refusals::{OverLimit, WithoutBody, WithoutDatabase};
 use super::token_answer::TokenAnswer;
 use super::{cookies, csrf};
@@ -18,6 +18,7 @@ use crate::account::sessions::{self, Refreshed, Times};
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
 use crate::rate_limit::Account;
+use crate::session::Place;
 use crate::state::AppState;
 use crate::token::RefreshToken;
 
@@ -32,8 +33,8 @@ pub struct RefreshBody {
 
 /// The next access token, for a refresh token
 ///
-/// The refresh token is good once: the answer has the next one. Sent again within `refresh.grace`, while its successor is
-/// unused, it gets the same successor. Any other reuse ends the session. A browser sends no body: its token is in a cookie, and so is
+/// The refresh token is valid once: the response has the next one. Presented again while its successor is unused, it gets the same
+/// successor: within `refresh.grace` from anywhere, later only from the address of its first use. Any other reuse ends the session. A browser sends no body: its token is in a cookie, and so is
 /// the next one.
 #[utoipa::path(
     post,
@@ -61,18 +62,26 @@ pub(crate) async fn refresh(
     if !has_body(&request) {
         // A page of ours may ask without knowing whether it has the cookie.
         match (cookies::read(&request, cookies::REFRESH), csrf::check(&request, &state)) {
-            (cookie, Ok(())) => return renew(&state, cookie.unwrap_or_default(), &origin).await,
+            (cookie, Ok(())) => {
+                return renew(&state, cookie.unwrap_or_default(), place(&request, &origin), &origin).await;
+            }
             (Some(_), Err(foreign)) => return Err(foreign),
             (None, Err(_)) => {}
         }
     }
     let body: RefreshBody = read_json(&request, body).await?;
-    Ok(refresh_now(&state, body.refresh_token.expose_secret(), &origin).await?.into_response())
+    let place = place(&request, &origin);
+    Ok(refresh_now(&state, body.refresh_token.expose_secret(), place, &origin).await?.into_response())
 }
 
 /// A browser's session, by cookie. One that is over leaves no cookie.
-async fn renew(state: &AppState, token: &str, origin: &Origin) -> Result<HttpResponse, ApiError> {
-    match refresh_now(state, token, origin).await {
+async fn renew(
+    state: &AppState,
+    token: &str,
+    place: Place,
+    origin: &Origin,
+) -> Result<HttpResponse, ApiError> {
+    match refresh_now(state, token, place, origin).await {
         Ok(tokens) => Ok(BrowserSession::new(state, tokens)?.into_json()),
         Err(error) if error.code() == Code::InvalidRefreshToken => {
             Ok(with_cookies(HttpResponse::from_error(error), &cleared(state)))
@@ -88,14 +97,20 @@ async fn renew(state: &AppState, token: &str, origin: &Origin) -> Result<HttpRes
 pub(super) async fn refresh_now(
     state: &AppState,
     token: &str,
+    place: Place,
     origin: &Origin,
 ) -> Result<TokenAnswer, ApiError> {
-    let result = exchange(state, token, origin).await;
+    let result = exchange(state, token, place, origin).await;
     state.metrics.exchange("refresh", result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
     result
 }
 
-async fn exchange(state: &AppState, token: &str, origin: &Origin) -> Result<TokenAnswer, ApiError> {
+async fn exchange(
+    state: &AppState,
+    token: &str,
+    place: Place,
+    origin: &Origin,
+) -> Result<TokenAnswer, ApiError> {
     if !state.settings.refresh.enabled {
         return Err(AccountError::InvalidRefreshToken("refresh.enabled is false").into());
     }
@@ -104,9 +119,10 @@ async fn exchange(state: &AppState, token: &str, origin: &Origin) -> Result<Toke
     if let Some(user_id) = sessions::owner(&state.db, &presented).await? {
         within_account_limit(state, Account::User(user_id))?;
     }
-    let Refreshed { user, session_id, token } =
-        sessions::refresh(&state.db, &state.refresh_keys, presented, times(state), origin).await?;
-    TokenAnswer::new(state, user, false, Some((session_id, token)))
+    let keys = &state.refresh_keys;
+    let Refreshed { user, session_id, authentication, token } =
+        sessions::refresh(&state.db, keys, presented, place, times(state), origin).await?;
+    TokenAnswer::new(state, user, false, authentication.as_ref(), Some((session_id, token)))
 }
 
 /// What refresh tokens are judged by, now.

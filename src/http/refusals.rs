@@ -39,6 +39,10 @@ refusals! {
     WithoutDatabase, PROBLEM: [NO_DATABASE];
     /// Of a route for users.
     WithoutUser, PROBLEM: [INVALID_TOKEN, NO_DATABASE];
+    /// Of a route for a sensitive operation of a user.
+    WithoutRecentSignIn, PROBLEM: [("401", "`invalid_token`; `reauthentication_required`: the sign-in is older than `accounts.fresh_for`, with `max_age` in `WWW-Authenticate` (RFC 9470)"), NO_DATABASE];
+    /// Of a route for a sensitive operation of an administrator.
+    WithoutRecentAdministrator, PROBLEM: [("401", "`invalid_token`; `reauthentication_required`: the sign-in is older than `accounts.fresh_for`, with `max_age` in `WWW-Authenticate` (RFC 9470)"), ("403", "`admin_required`; by cookie also `csrf_failed`"), NO_DATABASE];
     /// Of a route for users that changes something: a browser's request has to come from our own pages.
     WithoutProof, PROBLEM: [("403", "`csrf_failed`, by cookie only")];
     /// Of a route for administrators.

@@ -32,9 +32,9 @@ pub struct SessionView {
     /// Its own id.
     #[schema(value_type = String, example = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10")]
     id: Uuid,
-    /// What the client called itself at sign-in (`User-Agent`).
+    /// What the client called itself when it was last used (`User-Agent`).
     device: Option<String>,
-    /// The client's address at sign-in.
+    /// The client's address when it was last used.
     #[schema(value_type = Option<String>, example = "192.0.2.1")]
     ip: Option<IpAddr>,
     /// The sign-in, RFC 3339 in UTC.
@@ -51,8 +51,8 @@ impl From<(Session, bool)> for SessionView {
     fn from((session, current): (Session, bool)) -> Self {
         Self {
             id: session.id,
-            device: session.device,
-            ip: session.ip,
+            device: session.place.device,
+            ip: session.place.ip,
             created_at: session.created_at,
             last_used_at: session.last_used_at,
             current,
@@ -75,7 +75,7 @@ impl From<(Session, bool)> for SessionView {
     ),
 )]
 pub(crate) async fn list_sessions(
-    CurrentSession { user, session_id }: CurrentSession,
+    CurrentSession { user, session_id, .. }: CurrentSession,
     state: Data<AppState>,
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
@@ -105,7 +105,7 @@ pub(super) async fn page_of_sessions<T: From<(Session, bool)>>(
 
 /// End one session of the caller
 ///
-/// Its refresh token is refused from now on; an access token already out runs to its end.
+/// Its refresh token and its access tokens are rejected from the next request on, on every replica.
 #[utoipa::path(
     delete,
     path = "/api/me/sessions/{id}",

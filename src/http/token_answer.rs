@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::answer;
-use super::origin::device;
+use super::origin::place;
 use crate::account::{SignIn, sessions};
+use crate::authentication::Authentication;
 use crate::error::ApiError;
 use crate::event::Origin;
 use crate::state::AppState;
@@ -76,16 +77,17 @@ impl TokenAnswer {
     /// The database's, and the user's end in between.
     pub(super) async fn after_sign_in(
         state: &AppState,
-        SignIn { user, created }: SignIn,
+        SignIn { user, created, authentication }: SignIn,
         offline_access: bool,
         request: &HttpRequest,
         origin: &Origin,
     ) -> Result<Self, ApiError> {
         if !offline_access || !state.settings.refresh.enabled {
-            return Self::new(state, user, created, None);
+            return Self::new(state, user, created, authentication.as_ref(), None);
         }
-        let begun = sessions::begin(&state.db, &user, device(request), origin).await?;
-        Self::new(state, user, created, Some((begun.session_id, begun.token)))
+        let place = place(request, origin);
+        let begun = sessions::begin(&state.db, &user, authentication.clone(), place, origin).await?;
+        Self::new(state, user, created, authentication.as_ref(), Some((begun.session_id, begun.token)))
     }
 
     /// Tokens for this user, of this session.
@@ -96,10 +98,12 @@ impl TokenAnswer {
         state: &AppState,
         user: User,
         created: bool,
+        authentication: Option<&Authentication>,
         session: Option<(Uuid, RefreshToken)>,
     ) -> Result<Self, ApiError> {
         let (session_id, refresh_token) = session.unzip();
-        let token = state.tokens.issue(&user, session_id, state.clock.now()).map_err(ApiError::internal)?;
+        let token = state.tokens.issue(&user, session_id, authentication, state.clock.now());
+        let token = token.map_err(ApiError::internal)?;
         Ok(Self {
             access_token: token.jwt,
             token_type: "bearer",

@@ -67,6 +67,7 @@ impl Google {
             issuers: Issuers::Named(ISSUERS.map(str::to_owned).to_vec()),
             nonce: settings.nonce,
             email_verified: EmailVerified::Boolean,
+            single_use: settings.single_use,
         };
         let ids = &settings.client_ids;
         let id_tokens = IdTokens::new(source, ids, rules, jwks, client, clock);

@@ -17,7 +17,7 @@ use super::identity::{Profile, is_subject};
 use super::issuer::{Claimed, Issuers};
 use super::jwks::ProviderKey;
 use super::key_cache::{KeyCache, KeyError, KeySource};
-use super::{Credential, Outage, Refusal, VerifiedIdentity};
+use super::{Credential, Outage, Refusal, SingleUse, VerifiedIdentity};
 use crate::clock::{SharedClock, Timestamp};
 use crate::jws::{JwsError, Quoted, UnverifiedJws, present};
 use crate::settings::{EmailVerified, JwksSettings, NoncePolicy};
@@ -45,6 +45,7 @@ pub(super) struct Rules {
     pub issuers: Issuers,
     pub nonce: NoncePolicy,
     pub email_verified: EmailVerified,
+    pub single_use: bool,
 }
 
 /// An ID token's claims. Who it is for and when it ends must be of the right type or it is refused; name and picture
@@ -83,6 +84,7 @@ struct IdTokenClaims {
 struct Proven {
     identity: VerifiedIdentity,
     nonce: Option<String>,
+    expires_at: Timestamp,
 }
 
 /// Only for naming a foreign issuer to somebody who sent its token here.
@@ -112,9 +114,15 @@ impl IdTokens {
 
     /// Proves an ID token that a client handed in.
     pub(super) async fn verify(&self, credential: &Credential) -> Result<VerifiedIdentity, Refusal> {
-        let proven = self.prove(credential.token.expose_secret(), &self.audience).await?;
+        let token = credential.token.expose_secret();
+        let proven = self.prove(token, &self.audience).await?;
         self.check_nonce(proven.nonce.as_deref(), credential.nonce.as_deref())?;
-        Ok(proven.identity)
+        let single_use = self.rules.single_use.then(|| SingleUse {
+            // Without the signature: an ECDSA signature has a second valid form (r, n - s), which anybody can compute.
+            hash: hex::encode(digest::digest(&digest::SHA256, signed_part(token).as_bytes())),
+            until: proven.expires_at.plus(LEEWAY),
+        });
+        Ok(VerifiedIdentity { single_use, ..proven.identity })
     }
 
     /// Proves an ID token that the token endpoint gave us for a code. TLS alone would show whose it is (OpenID Connect Core
@@ -164,8 +172,11 @@ impl IdTokens {
             Some(tenant) => Cow::Owned(format!("{tenant}:{}", claims.sub)),
             None => Cow::Borrowed(&claims.sub),
         };
-        let identity = VerifiedIdentity::new(&self.provider, &subject, &profile);
-        Ok(Proven { identity, nonce: claims.nonce })
+        let identity = VerifiedIdentity {
+            issued_at: Some(Timestamp(claims.iat)),
+            ..VerifiedIdentity::new(&self.provider, &subject, &profile)
+        };
+        Ok(Proven { identity, nonce: claims.nonce, expires_at: Timestamp(claims.exp) })
     }
 
     pub(super) fn email_verified(&self) -> EmailVerified {
@@ -237,6 +248,10 @@ fn check_type(typ: Option<&str>) -> Result<(), Refusal> {
             Quoted(typ)
         ))),
     }
+}
+
+fn signed_part(token: &str) -> &str {
+    token.rsplit_once('.').map_or(token, |(signed, _)| signed)
 }
 
 fn nonce_forms(nonce: &str) -> [String; 3] {

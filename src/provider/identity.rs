@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::authentication::Authentication;
+use crate::clock::Timestamp;
 use crate::settings::EmailVerified;
 use crate::user::{IdentityKey, MAX_NAME_CHARACTERS, is_avatar_url};
 
@@ -25,6 +27,19 @@ pub struct VerifiedIdentity {
     pub name: Option<String>,
     /// A picture, an `https://` URL.
     pub avatar_url: Option<String>,
+    /// When the provider issued the ID token behind it (`iat`); none behind an opaque access token.
+    pub issued_at: Option<Timestamp>,
+    /// The ID token behind it is accepted once (`providers.<name>.single_use`).
+    pub single_use: Option<SingleUse>,
+}
+
+/// What is stored of an ID token that is accepted once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SingleUse {
+    /// SHA-256 of the token, in hex.
+    pub hash: String,
+    /// The token is rejected as expired from here on.
+    pub until: Timestamp,
 }
 
 /// What a provider says of a person, in its own words.
@@ -70,6 +85,8 @@ impl VerifiedIdentity {
             email,
             name: profile.name.and_then(clean_name),
             avatar_url: profile.avatar_url.filter(|url| is_avatar_url(url)).map(str::to_owned),
+            issued_at: None,
+            single_use: None,
         }
     }
 
@@ -77,6 +94,20 @@ impl VerifiedIdentity {
     #[must_use]
     pub fn key(&self) -> IdentityKey {
         IdentityKey { provider: self.provider.clone(), provider_id: self.provider_id.clone() }
+    }
+
+    /// Returns the authentication that this proof is: of the moment when the provider issued the ID token, because an old ID token is
+    /// no recent sign-in; of `now` for an access token, which the provider has just been asked about.
+    #[must_use]
+    pub fn authentication(&self, now: Timestamp) -> Authentication {
+        let auth_time = self.issued_at.map_or(now, |issued_at| issued_at.min(now)).0;
+        Authentication { auth_time, idp: self.provider.clone() }
+    }
+
+    /// Returns whether the ID token behind it was issued before all tokens and sessions of its user were last ended.
+    #[must_use]
+    pub fn is_older_than(&self, revoked_at: Option<Timestamp>) -> bool {
+        self.issued_at.zip(revoked_at).is_some_and(|(issued_at, revoked_at)| issued_at < revoked_at)
     }
 
     /// The address when it is verified.

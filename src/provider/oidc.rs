@@ -44,7 +44,12 @@ impl OpenIdProvider {
             discovery_url: settings.discovery_url.clone(),
             issuers: named,
         };
-        let rules = Rules { issuers, nonce: settings.nonce, email_verified: settings.email_verified };
+        let rules = Rules {
+            issuers,
+            nonce: settings.nonce,
+            email_verified: settings.email_verified,
+            single_use: settings.single_use,
+        };
         let id_tokens = Arc::new(IdTokens::new(source, &settings.client_ids, rules, jwks, client, clock));
         let redirect = secret
             .and_then(|secret| CodeFlow::new(&id_tokens, &settings.client_ids, secret, client))

@@ -193,6 +193,9 @@ pub struct HttpClientSettings {
 pub struct AccountsSettings {
     /// Sign a new identity in to the one user with the same verified e-mail.
     pub link_verified_email: bool,
+    /// How recent the sign-in behind a sensitive operation must be, to the second; zero if it is never asked for.
+    #[serde(deserialize_with = "values::duration")]
+    pub fresh_for: Duration,
 }
 
 /// `[refresh]`

@@ -32,6 +32,8 @@ pub struct OidcSettings {
     pub tenants: Vec<String>,
     /// What is asked of a nonce.
     pub nonce: NoncePolicy,
+    /// Accept each ID token once.
+    pub single_use: bool,
     /// When its word on an e-mail address is believed.
     pub email_verified: EmailVerified,
     /// What is asked for in the redirect flow.
@@ -220,6 +222,8 @@ struct Written {
     tenants: Vec<String>,
     #[serde(default)]
     nonce: NoncePolicy,
+    #[serde(default)]
+    single_use: bool,
     email_verified: Option<EmailVerified>,
     #[serde(default, deserialize_with = "values::list")]
     scopes: Vec<String>,
@@ -253,6 +257,7 @@ impl<'de> Deserialize<'de> for OidcSettings {
             issuer: written.issuer,
             tenants: written.tenants,
             nonce: written.nonce,
+            single_use: written.single_use,
             email_verified: written.email_verified.unwrap_or(preset.email_verified),
             scopes,
             response_mode: written.response_mode.unwrap_or(preset.response_mode),

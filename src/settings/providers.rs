@@ -46,6 +46,8 @@ pub struct GoogleSettings {
     pub tokeninfo_url: String,
     /// What is asked of a nonce.
     pub nonce: NoncePolicy,
+    /// Accept each ID token once.
+    pub single_use: bool,
 }
 
 /// `[providers.github]`

@@ -30,6 +30,12 @@ pub struct Claims {
     /// The session (family of refresh tokens) it was issued with; absent when none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<Uuid>,
+    /// When the user was last authenticated, in Unix seconds (RFC 9068 §2.2.1). A refresh keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub auth_time: Option<i64>,
+    /// How: the provider's name in the settings, or `password`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub idp: Option<String>,
     /// What a client may do, separated by spaces (RFC 8693 §4.2).
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub scope: Option<String>,

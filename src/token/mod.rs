@@ -34,6 +34,7 @@ pub use self::schedule::{KeyState, Schedule};
 pub use self::sealed::{SealError, SealingKeys};
 pub use self::subject::{NoSubject, Subject};
 pub use self::verified::{ClientClaims, TokenError, UserClaims, VerifiedClaims};
+use crate::authentication::Authentication;
 use crate::client::ClientId;
 use crate::clock::Timestamp;
 use crate::jws::{JwsParts, Quoted, SigningError, UnverifiedJws};
@@ -95,7 +96,8 @@ impl Tokens {
         &self.issuer
     }
 
-    /// A token for `user`, from `now` on; of the session, when one was begun with it.
+    /// Issues a token for `user`, valid from `now` on: of the session, if one was begun with it, and with the authentication behind
+    /// it, if that is known.
     ///
     /// # Errors
     /// When the cryptographic library fails; it does not with an HMAC key.
@@ -103,11 +105,14 @@ impl Tokens {
         &self,
         user: &User,
         session_id: Option<Uuid>,
+        authentication: Option<&Authentication>,
         now: Timestamp,
     ) -> Result<IssuedToken, SigningError> {
         let claims = Claims {
             ver: Some(user.token_version),
             sid: session_id,
+            auth_time: authentication.map(|authentication| authentication.auth_time),
+            idp: authentication.map(|authentication| authentication.idp.clone()),
             ..self.claims(Subject::User(user.id), now)
         };
         self.sign(&claims, now)
@@ -142,6 +147,8 @@ impl Tokens {
             jti: Uuid::new_v4().simple().to_string(),
             ver: None,
             sid: None,
+            auth_time: None,
+            idp: None,
             scope: None,
             client_id: None,
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{CodeChallenge, SealError, SealingKeys};
+use crate::authentication::Authentication;
 use crate::clock::Timestamp;
 
 /// What a code says, sealed: no replica has to have heard of it. That it was exchanged is stored, under `id`.
@@ -18,6 +19,9 @@ pub struct OneTimeCode {
     pub token_version: i64,
     /// It was the user's first sign-in.
     pub created: bool,
+    /// How and when the user signed in; absent in a code that a replica of an earlier version sealed.
+    #[serde(default)]
+    pub authentication: Option<Authentication>,
     /// Where the code was sent (RFC 6749 §4.1.3).
     pub redirect_uri: String,
     /// What its verifier must give.

@@ -3,9 +3,10 @@
 use uuid::Uuid;
 
 use super::{Claims, Subject};
+use crate::authentication::AuthenticationClaims;
 use crate::client::{Client, ClientId, NoScopes, Scopes};
 use crate::jws::JwsError;
-use crate::user::{User, UserId};
+use crate::user::{Bearer, BearerKey, User, UserId};
 
 /// What a token said of its bearer, after signature, issuer, audience and times were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct UserClaims {
     pub token_version: i64,
     /// The session it was issued with, when there is one.
     pub session_id: Option<Uuid>,
+    /// The authentication behind it; unknown for tokens that an earlier version issued.
+    pub authentication: Option<AuthenticationClaims>,
 }
 
 /// Why an access token was refused. For the log and for `explain-token`: a client is told only that it was.
@@ -83,6 +86,9 @@ pub enum TokenError {
     /// The row says so.
     #[error("the client is disabled")]
     ClientDisabled,
+    /// Its session was ended, by its user or because a used refresh token was presented again.
+    #[error("its session has ended")]
+    SessionEnded,
     /// The row's `token_version` moved on.
     #[error("the user's tokens were revoked")]
     Revoked,
@@ -123,7 +129,9 @@ impl TryFrom<Claims> for VerifiedClaims {
         match claims.sub {
             Subject::User(user_id) => {
                 let token_version = claims.ver.ok_or_else(|| missing("ver"))?;
-                Ok(Self::User(UserClaims { user_id, token_version, session_id: claims.sid }))
+                let authentication = AuthenticationClaims::new(claims.auth_time, claims.idp.as_deref());
+                let session_id = claims.sid;
+                Ok(Self::User(UserClaims { user_id, token_version, session_id, authentication }))
             }
             Subject::Client(client_id) => {
                 let scope = claims.scope.ok_or_else(|| missing("scope"))?;
@@ -151,18 +159,27 @@ impl ClientClaims {
 }
 
 impl UserClaims {
-    /// The row has the last word on a token that is good in itself: this is what ends tokens nobody stored. `user` is
-    /// the row of [`UserClaims::user_id`], read after the token came in.
+    /// Returns what the bearer's rows are found by.
+    #[must_use]
+    pub fn bearer_key(&self) -> BearerKey {
+        BearerKey { user_id: self.user_id, session_id: self.session_id }
+    }
+
+    /// Decides on a token that is valid in itself: this is what ends tokens that are stored nowhere. `bearer` are the rows of
+    /// [`UserClaims::bearer_key`], read after the token came in.
     ///
     /// # Errors
-    /// Deleted, revoked or disabled.
-    pub fn admit(self, user: Option<User>) -> Result<User, TokenError> {
-        let user = user.ok_or(TokenError::UserDeleted)?;
+    /// Returns the [`TokenError`] for a user who was deleted, revoked or disabled, or a session that has ended.
+    pub fn admit(self, bearer: Option<Bearer>) -> Result<User, TokenError> {
+        let Bearer { user, session_alive } = bearer.ok_or(TokenError::UserDeleted)?;
         if user.token_version != self.token_version {
             return Err(TokenError::Revoked);
         }
         if user.disabled {
             return Err(TokenError::UserDisabled);
+        }
+        if self.session_id.is_some() && !session_alive {
+            return Err(TokenError::SessionEnded);
         }
         Ok(user)
     }

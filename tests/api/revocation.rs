@@ -26,17 +26,33 @@ on_both_databases! {
             app.refresh(token).await.assert_problem(401, "invalid_refresh_token");
         }
         assert_eq!(app.refresh(laptop.refresh_token()).await.status, 200);
-        // The access token beside it runs to its end.
-        assert_eq!(app.me(&phone.jwt).await.status, 200);
+        app.me(&phone.jwt).await.assert_problem(401, "invalid_token");
+        assert_eq!(app.me(&laptop.jwt).await.status, 200);
         // Again is as good, and is no reuse.
         assert_done(&app.post_form(PATH, &[("token", &first)]).await);
         let of_kind = |kind: &str| app.db.number(&format!("SELECT COUNT(*) AS number FROM events WHERE kind = '{kind}'"));
         assert_eq!((of_kind("session.ended"), of_kind("refresh.reused")), (1, 0));
     }
 
-    async fn an_access_token_cannot_be_ended_alone_and_says_so(db: TestDatabase) {
+    async fn an_access_token_ends_its_session_on_every_replica(db: TestDatabase) {
         let app = TestApp::start(db).await;
-        let ada = app.sign_in_offline(Person::named("ada")).await;
+        let other = app.replica().await;
+        let phone = app.sign_in_offline(Person::named("ada")).await;
+        let laptop = app.sign_in_offline(Person::named("ada")).await;
+        assert_done(&app.post_form(PATH, &[("token", &phone.jwt), ("token_type_hint", "access_token")]).await);
+        for replica in [&app, &other] {
+            replica.me(&phone.jwt).await.assert_problem(401, "invalid_token");
+            replica.refresh(phone.refresh_token()).await.assert_problem(401, "invalid_refresh_token");
+            assert_eq!(replica.me(&laptop.jwt).await.status, 200);
+        }
+        // Again is as good.
+        assert_done(&other.post_form(PATH, &[("token", &phone.jwt)]).await);
+        assert_eq!(app.db.number("SELECT COUNT(*) AS number FROM events WHERE kind = 'session.ended'"), 1);
+    }
+
+    async fn an_access_token_without_a_session_cannot_be_ended_alone(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let ada = app.sign_in(Person::named("ada")).await;
         let service = app.create_client("Reports", "read");
         for token in [&ada.jwt, &app.client_token(&service).await] {
             for hint in [None, Some("access_token"), Some("refresh_token"), Some("x")] {
@@ -48,7 +64,6 @@ on_both_databases! {
             }
         }
         assert_eq!(app.me(&ada.jwt).await.status, 200);
-        assert_eq!(app.refresh(ada.refresh_token()).await.status, 200);
     }
 
     async fn the_hint_is_a_hint(db: TestDatabase) {

@@ -10,7 +10,7 @@ use tokenbooth::user::{IdentityKey, UserId};
 
 use crate::databases::TestDatabase;
 use crate::postgres::Cluster;
-use crate::{Rounds, identity_of, open, open_with, somebody};
+use crate::{Rounds, identity_of, load, open, open_with, somebody};
 
 on_both_databases! {
     async fn requests_that_wait_together_share_a_round(database: TestDatabase) {
@@ -24,7 +24,7 @@ on_both_databases! {
         // Each of them four times, and some that nobody has, all at once.
         let nobody: Vec<UserId> = (0..10).map(|_| UserId::generate()).collect();
         let asked: Vec<UserId> = (0..4).flat_map(|_| users.iter().map(|user| user.id)).chain(nobody).collect();
-        let answers = join_all(asked.iter().map(|id| db.user(*id))).await;
+        let answers = join_all(asked.iter().map(|id| load(&db, *id))).await;
         for (number, answer) in answers.into_iter().enumerate() {
             let expected = (number < 200).then(|| users[number % 50].clone());
             assert_eq!(answer, Ok(expected), "{number}");
@@ -39,20 +39,20 @@ on_both_databases! {
         let db = open(&database);
         let mut conn = db::connect(&database.parsed_url()).expect("a connection");
         let user = somebody();
-        assert_eq!(db.user(user.id).await, Ok(None));
+        assert_eq!(load(&db, user.id).await, Ok(None));
         db::users::insert(&mut conn, &user).expect("a user");
-        assert_eq!(db.user(user.id).await, Ok(Some(user.clone())));
+        assert_eq!(load(&db, user.id).await, Ok(Some(user.clone())));
         for round in 1..=50 {
             let disabled = round % 2 == 1;
             assert_eq!(db::users::set_disabled(&mut conn, user.id, disabled, Timestamp(round)), Ok(true));
-            let answers = join_all((0..5).map(|_| db.user(user.id))).await;
+            let answers = join_all((0..5).map(|_| load(&db, user.id))).await;
             for answer in answers {
                 let seen = answer.expect("an answer").expect("a user");
                 assert_eq!((seen.disabled, seen.token_version), (disabled, (round + 1) / 2), "round {round}");
             }
         }
         assert_eq!(db::users::delete(&mut conn, user.id, Timestamp(1)), Ok(true));
-        assert_eq!(db.user(user.id).await, Ok(None));
+        assert_eq!(load(&db, user.id).await, Ok(None));
     }
 
     async fn identities_are_read_together_and_anew(database: TestDatabase) {
@@ -97,9 +97,9 @@ on_both_databases! {
         db::users::insert(&mut conn, &user).expect("a user");
         for _ in 0..20 {
             // Begun, and given up at once.
-            let _ = tokio::time::timeout(Duration::ZERO, db.user(user.id)).await;
+            let _ = tokio::time::timeout(Duration::ZERO, load(&db, user.id)).await;
         }
-        assert_eq!(db.user(user.id).await, Ok(Some(user)));
+        assert_eq!(load(&db, user.id).await, Ok(Some(user)));
     }
 }
 
@@ -114,7 +114,7 @@ async fn a_killed_connection_is_replaced_before_anybody_notices() {
     db::users::insert(&mut conn, &user).expect("a user");
     for _ in 0..5 {
         // The loader gets a connection.
-        for answer in join_all((0..50).map(|_| db.user(user.id))).await {
+        for answer in join_all((0..50).map(|_| load(&db, user.id))).await {
             assert_eq!(answer, Ok(Some(user.clone())));
         }
         let killed = database.number(
@@ -122,7 +122,7 @@ async fn a_killed_connection_is_replaced_before_anybody_notices() {
              WHERE datname = current_database() AND pid <> pg_backend_pid()) AS killed",
         );
         assert!(killed > 0);
-        assert_eq!(db.user(user.id).await, Ok(Some(user.clone())), "the loader asks once more");
+        assert_eq!(load(&db, user.id).await, Ok(Some(user.clone())), "the loader asks once more");
     }
     // The pool trusts a connection for a second; each dead one fails at most one request.
     let mut failures = 0;
@@ -144,11 +144,11 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let nobody = UserId::generate();
     // The loader has a connection.
-    join_all((0..300).map(|_| db.user(nobody))).await;
+    join_all((0..300).map(|_| load(&db, nobody))).await;
     cluster.pause();
     let start = Instant::now();
     // More than the queue holds and the loader has in hand.
-    let waiting = join_all((0..6000).map(async |_| (db.user(nobody).await, start.elapsed()))).await;
+    let waiting = join_all((0..6000).map(async |_| (load(&db, nobody).await, start.elapsed()))).await;
     let (mut overloaded, mut too_slow) = (0, 0);
     for (answer, took) in waiting {
         match answer {
@@ -166,7 +166,7 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
     assert_eq!(overloaded + too_slow, 6000);
     cluster.resume();
     let deadline = Instant::now() + Duration::from_secs(10);
-    while db.user(nobody).await != Ok(None) {
+    while load(&db, nobody).await != Ok(None) {
         assert!(Instant::now() < deadline, "the loader does not recover");
     }
 }

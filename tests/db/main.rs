@@ -30,14 +30,20 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{Db, DbOptions, PreparedStatements};
+use tokenbooth::db::{Db, DbError, DbOptions, PreparedStatements};
 use tokenbooth::metrics::RoundMetrics;
-use tokenbooth::user::{Identity, User, UserId};
+use tokenbooth::session::{HashedToken, Place, Session};
+use tokenbooth::user::{BearerKey, Identity, User, UserId};
 use uuid::Uuid;
 
 use crate::databases::TestDatabase;
 
 /// A pool of four, the loaders and the writer.
+async fn load(db: &Db, user_id: UserId) -> Result<Option<User>, DbError> {
+    let bearer = db.bearer(BearerKey { user_id, session_id: None }).await?;
+    Ok(bearer.map(|bearer| bearer.user))
+}
+
 fn open(database: &TestDatabase) -> Db {
     open_with(database, Duration::from_secs(30), &RoundMetrics::default())
 }
@@ -68,6 +74,8 @@ fn somebody() -> User {
         last_login_at: Some(now),
         own_name: false,
         own_avatar: false,
+        has_password: false,
+        revoked_at: None,
     }
 }
 
@@ -128,5 +136,21 @@ impl Rounds {
         encode(&mut text, &self.registry).expect("a text");
         let line = text.lines().find(|line| line.starts_with(name)).expect("a metric");
         line.rsplit(' ').next().expect("a value").to_owned()
+    }
+}
+
+fn session_of(user: &User) -> Session {
+    Session {
+        id: Uuid::now_v7(),
+        user_id: user.id,
+        token_version: user.token_version,
+        handle: HashedToken(Uuid::new_v4().to_string()),
+        secret: HashedToken(Uuid::new_v4().to_string()),
+        previous: None,
+        place: Place::default(),
+        created_at: user.created_at,
+        last_used_at: user.created_at,
+        authentication: None,
+        repeats: 0,
     }
 }

@@ -11,7 +11,7 @@ use tokenbooth::metrics::RoundMetrics;
 
 use crate::databases::TestDatabase;
 use crate::pgbouncer::PgBouncer;
-use crate::{identity_of, open, somebody};
+use crate::{identity_of, load, open, somebody};
 
 /// Fewer than there are connections, so that no connection finds the session that it had before.
 const SESSIONS: u32 = 3;
@@ -37,7 +37,10 @@ async fn two_replicas_read_and_write_with_three_sessions() {
             .await
             .expect("a write");
             for version in 1..=10 {
-                assert_eq!(there.user(user.id).await.map(|user| user.map(|user| user.id)), Ok(Some(user.id)));
+                assert_eq!(
+                    load(there, user.id).await.map(|user| user.map(|user| user.id)),
+                    Ok(Some(user.id))
+                );
                 let found = there.identity(key.clone()).await.expect("a read").expect("an identity");
                 assert_eq!(found.0, wanted.0);
                 let (id, disabled) = (user.id, version % 2 == 1);
@@ -92,7 +95,7 @@ async fn who_insists_on_prepared_statements_is_told_why_they_are_gone() {
     };
     let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let user = somebody();
-    assert_eq!(db.user(user.id).await, Ok(None));
+    assert_eq!(load(&db, user.id).await, Ok(None));
     let Err(DbError::Unavailable(reason)) = db.identity(identity_of(&user, "google", "1").key()).await else {
         panic!("the statement of another connection was used, or PgBouncer has learned of them");
     };

@@ -1,19 +1,17 @@
 //! What has had its time goes, in batches, and nothing else does.
 
-use std::net::IpAddr;
-
 use tokenbooth::account::housekeeping::{Swept, sweep};
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, DbConn, events, revocations, sessions, spent_codes, users};
+use tokenbooth::db::{self, DbConn, ended_sessions, events, revocations, sessions, spent_codes, users};
 use tokenbooth::event::{Actor, EventKind, Origin};
-use tokenbooth::session::{HashedToken, Session};
+use tokenbooth::session::Session;
 use tokenbooth::settings::{Settings, Sources};
 use tokenbooth::token::Subject;
-use tokenbooth::user::UserId;
+use tokenbooth::user::{User, UserId};
 use uuid::Uuid;
 
 use crate::databases::TestDatabase;
-use crate::{open, somebody};
+use crate::{open, session_of, somebody};
 
 const DAY: i64 = 24 * 60 * 60;
 const NOW: Timestamp = Timestamp(1_800_000_000);
@@ -33,19 +31,8 @@ fn event(conn: &mut DbConn, at: Timestamp) {
     events::insert(conn, &event).expect("an event");
 }
 
-fn session(conn: &mut DbConn, user_id: UserId, last_used_at: Timestamp) {
-    let session = Session {
-        id: Uuid::now_v7(),
-        user_id,
-        token_version: 0,
-        handle: HashedToken(Uuid::new_v4().to_string()),
-        secret: HashedToken(Uuid::new_v4().to_string()),
-        previous: None,
-        device: None,
-        ip: Some(IpAddr::from([127, 0, 0, 1])),
-        created_at: last_used_at,
-        last_used_at,
-    };
+fn session(conn: &mut DbConn, user: &User, last_used_at: Timestamp) {
+    let session = Session { created_at: last_used_at, last_used_at, ..session_of(user) };
     sessions::insert(conn, &session).expect("a session");
 }
 
@@ -59,7 +46,7 @@ on_both_databases! {
             event(&mut conn, NOW.plus(-age));
         }
         for age in [0, 3 * DAY, 3 * DAY + 1, 5 * DAY + 1] {
-            session(&mut conn, user.id, NOW.plus(-age));
+            session(&mut conn, &user, NOW.plus(-age));
         }
         for age in [0, DAY] {
             spent_codes::insert(&mut conn, Uuid::new_v4(), NOW.plus(-age)).expect("a code");
@@ -68,14 +55,18 @@ on_both_databases! {
         for age in [0, 5400, 5401, DAY] {
             let gone = Subject::User(UserId::generate());
             revocations::record(&mut conn, &gone, 1, NOW.plus(-age)).expect("a revocation");
+            ended_sessions::record(&mut conn, Uuid::new_v4(), NOW.plus(-age)).expect("an ended session");
         }
-        let swept = |events, sessions, spent_codes, revocations| Ok(Swept { events, sessions, spent_codes, revocations });
+        let swept = |events, sessions, spent_codes, revocations| {
+            Ok(Swept { events, sessions, spent_codes, revocations, ended_sessions: revocations })
+        };
         assert_eq!(sweep(&db, &settings("5d", "90d"), NOW).await, swept(2, 1, 1, 2));
         // The shorter of the two counts.
         assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 1, 0, 0));
         assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 0, 0, 0));
         assert_eq!((database.count("events"), database.count("sessions"), database.count("users")), (2, 2, 1));
         assert_eq!((database.count("spent_codes"), database.count("revocations")), (1, 2));
+        assert_eq!(database.count("ended_sessions"), 2);
     }
 
     async fn however_many_there_are_they_go_in_batches(database: TestDatabase) {

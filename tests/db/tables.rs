@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use tokenbooth::client::{Client, ClientId, Scopes};
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, clients, identities, users};
+use tokenbooth::db::{self, clients, ended_sessions, identities, sessions, users};
 use tokenbooth::session::HashedToken;
-use tokenbooth::user::{IdentityKey, UserId};
+use tokenbooth::user::{BearerKey, IdentityKey, UserId};
+use uuid::Uuid;
 
 use crate::databases::TestDatabase;
-use crate::{identity_of, somebody};
+use crate::{identity_of, session_of, somebody};
 
 fn key(provider: &str, provider_id: &str) -> IdentityKey {
     IdentityKey { provider: provider.to_owned(), provider_id: provider_id.to_owned() }
@@ -32,10 +33,42 @@ on_both_databases! {
             assert_eq!(users::find(&mut conn, user.id), Ok(Some(user.clone())));
         }
         assert_eq!(users::find(&mut conn, UserId::generate()), Ok(None));
-        let found = users::find_all(&mut conn, &[bare.id, plain.id, UserId::generate()]);
-        assert_eq!(found, Ok(HashMap::from([(plain.id, plain.clone()), (bare.id, bare)])));
-        assert_eq!(users::find_all(&mut conn, &[plain.id]), Ok(HashMap::from([(plain.id, plain)])));
-        assert_eq!(users::find_all(&mut conn, &[]), Ok(HashMap::new()));
+    }
+
+    async fn bearers_are_read_with_their_sessions(db: TestDatabase) {
+        let mut conn = db::connect(&db.parsed_url()).expect("a connection");
+        let (alice, bob, nobody) = (somebody(), somebody(), UserId::generate());
+        for user in [&alice, &bob] {
+            users::insert(&mut conn, user).expect("a user");
+        }
+        let [phone, laptop, ended, of_bob] = [&alice, &alice, &alice, &bob].map(|user| {
+            let session = session_of(user);
+            sessions::insert(&mut conn, &session).expect("a session");
+            session.id
+        });
+        assert_eq!(sessions::delete(&mut conn, ended, None, Timestamp(1)), Ok(Some(alice.id)));
+        let key = |user_id: UserId, session_id: Option<Uuid>| BearerKey { user_id, session_id };
+        let expected = HashMap::from([
+            (key(alice.id, None), Some((&alice, false))),
+            (key(alice.id, Some(phone)), Some((&alice, true))),
+            (key(alice.id, Some(laptop)), Some((&alice, true))),
+            (key(alice.id, Some(ended)), Some((&alice, false))),
+            // Another user's session is none of hers.
+            (key(alice.id, Some(of_bob)), Some((&alice, false))),
+            (key(bob.id, Some(of_bob)), Some((&bob, true))),
+            (key(bob.id, Some(Uuid::now_v7())), Some((&bob, false))),
+            (key(nobody, Some(phone)), None),
+            (key(nobody, None), None),
+        ]);
+        let keys: Vec<BearerKey> = expected.keys().copied().collect();
+        for keys in std::iter::once(&keys[..]).chain(keys.chunks(1)).chain(keys.chunks(2)).chain([&[][..]]) {
+            let found = users::find_bearers(&mut conn, keys).expect("bearers");
+            for key in keys {
+                let found = found.get(key).map(|bearer| (&bearer.user, bearer.session_alive));
+                assert_eq!(found, expected[key], "{key:?}");
+            }
+        }
+        assert_eq!(ended_sessions::list_since(&mut conn, Timestamp(1)).expect("ended").len(), 1);
     }
 
     async fn users_are_listed_in_pages_by_key(db: TestDatabase) {

@@ -75,8 +75,10 @@ fn ours(algorithm: Option<KeyAlgorithm>) -> Subject {
         last_login_at: None,
         own_name: false,
         own_avatar: false,
+        has_password: false,
+        revoked_at: None,
     };
-    let token = tokens.issue(&user, None, NOW).expect("a token").jwt;
+    let token = tokens.issue(&user, None, None, NOW).expect("a token").jwt;
     let accepts = move |token: &str| {
         tokens.verify(token, NOW).and_then(VerifiedClaims::of_user).is_ok_and(|claims| {
             assert_eq!((claims.user_id, claims.token_version), (user.id, 3));

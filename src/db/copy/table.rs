@@ -9,8 +9,17 @@ use crate::db::{DbConn, DbError};
 /// Every table with data, those that others refer to before them. Columns are asked of the database, so a new one is copied by
 /// itself; a table is not, because the database may be shared with an app that has tables of its own. A test compares this list
 /// with what the migrations make.
-pub const TABLES: [&str; 8] =
-    ["users", "identities", "sessions", "events", "spent_codes", "clients", "signing_keys", "revocations"];
+pub const TABLES: [&str; 9] = [
+    "users",
+    "identities",
+    "sessions",
+    "events",
+    "spent_codes",
+    "clients",
+    "signing_keys",
+    "revocations",
+    "ended_sessions",
+];
 
 /// The types that a migration may use (migrations/README.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -50,5 +50,5 @@ async fn redeem(
         return Err(AccountError::InvalidCode("code_verifier does not belong to the code_challenge").into());
     }
     let user = codes::redeem(&state.db, &code).await?;
-    Ok(SignIn { user, created: code.created })
+    Ok(SignIn { user, created: code.created, authentication: code.authentication })
 }

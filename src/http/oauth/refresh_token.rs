@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use secrecy::ExposeSecret;
 
+use super::super::origin::place;
 use super::super::refresh::refresh_now;
 use super::super::token_answer::TokenAnswer;
 use super::client_authentication::authenticate_if_sent;
@@ -23,5 +24,5 @@ pub(super) async fn grant(
 ) -> Result<TokenAnswer, OAuthError> {
     authenticate_if_sent(state, request, &mut parameters).await?;
     let token = parameters.want("refresh_token")?;
-    Ok(refresh_now(state, token.expose_secret(), origin).await?)
+    Ok(refresh_now(state, token.expose_secret(), place(request, origin), origin).await?)
 }

@@ -61,7 +61,7 @@ pub(in crate::http) struct AccountQuery {
 /// # Errors
 /// 400 for a cursor that is not ours; the database's.
 pub(in crate::http) async fn account(
-    CurrentSession { user, session_id }: CurrentSession,
+    CurrentSession { user, session_id, .. }: CurrentSession,
     state: Data<AppState>,
     query: Query<AccountQuery>,
     request: HttpRequest,

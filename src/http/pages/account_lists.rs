@@ -52,9 +52,9 @@ impl From<(Session, bool)> for DeviceRow {
     fn from((session, current): (Session, bool)) -> Self {
         Self {
             id: session.id,
-            name: device::readable(session.device.as_deref()),
-            user_agent: session.device.unwrap_or_default(),
-            ip: session.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            name: device::readable(session.place.device.as_deref()),
+            user_agent: session.place.device.unwrap_or_default(),
+            ip: session.place.ip.map(|ip| ip.to_string()).unwrap_or_default(),
             created: When(session.created_at),
             used: When(session.last_used_at),
             current,

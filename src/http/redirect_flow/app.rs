@@ -20,7 +20,7 @@ use crate::token::OneTimeCode;
 /// 500 when it cannot be sealed.
 pub(super) fn hand_over_code(
     back: &AppReturn,
-    SignIn { user, created }: &SignIn,
+    SignIn { user, created, authentication }: &SignIn,
     state: &AppState,
 ) -> Result<HttpResponse, ApiError> {
     let code = OneTimeCode {
@@ -28,6 +28,7 @@ pub(super) fn hand_over_code(
         user_id: user.id.into(),
         token_version: user.token_version,
         created: *created,
+        authentication: authentication.clone(),
         redirect_uri: back.redirect_uri.clone(),
         code_challenge: back.code_challenge.clone(),
         expires_at: state.clock.now().after(state.settings.sign_in.code_ttl).0,

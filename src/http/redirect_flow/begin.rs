@@ -9,7 +9,7 @@ use super::super::bearer::CurrentSession;
 use super::super::browser::{redirect, with_cookies};
 use super::super::exchange::{find_provider, find_redirect_flow};
 use super::super::limits::{WithinAddressLimit, within_account_limit};
-use super::super::refusals::{OverLimit, WithoutProvider, WithoutUser};
+use super::super::refusals::{OverLimit, WithoutProvider, WithoutRecentSignIn};
 use super::app;
 use super::attempt::{Aim, AppReturn, Attempt};
 use super::{RedirectTarget, callback_url};
@@ -85,20 +85,21 @@ pub(crate) async fn begin_sign_in(
         (status = 303, description = "To the provider, with a cookie for this link", headers(("Location" = String, description = "The provider's page"))),
         (status = 403, description = "`csrf_failed`", body = Problem, content_type = "application/problem+json"),
         OverLimit,
-        WithoutUser,
+        WithoutRecentSignIn,
         WithoutProvider,
     ),
 )]
 pub(crate) async fn begin_link(
     _: WithinAddressLimit,
-    CurrentSession { user, session_id }: CurrentSession,
+    caller: CurrentSession,
     state: Data<AppState>,
     name: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
-    within_account_limit(&state, Account::User(user.id))?;
-    let aim = Aim::Link { user_id: user.id.into(), session_id };
+    caller.recency(&state).check()?;
+    within_account_limit(&state, Account::User(caller.user.id))?;
+    let aim = Aim::Link { user_id: caller.user.id.into(), session_id: caller.session_id };
     send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::SEE_OTHER).await
 }
 

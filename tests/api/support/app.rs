@@ -242,6 +242,18 @@ impl TestApp {
         })
     }
 
+    /// Another process on the same database, of the same issuer, with the same mock providers. Its clock is its own.
+    pub async fn replica(&self) -> Self {
+        self.replica_with(|sources| sources).await
+    }
+
+    /// The same, with settings changed.
+    pub async fn replica_with(&self, change: impl FnOnce(Sources) -> Sources) -> Self {
+        let sources = Self::sources(&self.mock, &self.db.url).with("token.issuer", &self.base);
+        let mock = MockProviders::start().await.expect("the mock starts");
+        Self::try_start(mock, TestDatabase::sqlite(), change(sources)).await.expect("the replica starts")
+    }
+
     /// `POST /auth/{provider}` with a JSON body.
     pub async fn exchange(&self, provider: &str, body: &Value) -> Answer {
         let request = self.http.post(format!("{}/auth/{provider}", self.base)).json(body);
