@@ -164,6 +164,8 @@ pub enum Actor {
     CommandLine,
     /// `admin.emails`.
     Settings,
+    /// A one-time code that was exchanged twice.
+    CodeReplay,
 }
 
 /// Who asks for a change, from where, in which request, and when: what every event of that change has in common.
@@ -198,6 +200,12 @@ impl Origin {
         Self { actor: Actor::Settings, ..self.clone() }
     }
 
+    /// The same, by the replay of a one-time code.
+    #[must_use]
+    pub fn by_code_replay(&self) -> Self {
+        Self { actor: Actor::CodeReplay, ..self.clone() }
+    }
+
     /// An event of this origin. `detail` must be an object; whatever is no user is named in it under `by`.
     #[must_use]
     pub fn event(&self, kind: EventKind, user_id: impl Into<Option<UserId>>, mut detail: Value) -> Event {
@@ -210,6 +218,10 @@ impl Origin {
             }
             Actor::Settings => {
                 detail["by"] = json!("admin.emails");
+                None
+            }
+            Actor::CodeReplay => {
+                detail["by"] = json!("code_replayed");
                 None
             }
         };

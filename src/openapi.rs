@@ -22,6 +22,7 @@ use crate::http::paths;
         paths::exchange_token,
         paths::sign_in_with_password,
         paths::begin_sign_in,
+        paths::agree_to_app_sign_in,
         paths::finish_sign_in,
         paths::pass_on_form,
         paths::begin_link,
@@ -97,7 +98,14 @@ struct RefusalsAsPages;
 
 impl Modify for RefusalsAsPages {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let routes = ["exchange_token", "log_out", "begin_sign_in", "finish_sign_in", "begin_link"];
+        let routes = [
+            "exchange_token",
+            "log_out",
+            "begin_sign_in",
+            "agree_to_app_sign_in",
+            "finish_sign_in",
+            "begin_link",
+        ];
         for operation in operations(document, &routes) {
             for response in operation.responses.responses.values_mut() {
                 if let RefOr::T(response) = response

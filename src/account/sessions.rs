@@ -142,12 +142,43 @@ pub async fn begin(
     place: Place,
     origin: &Origin,
 ) -> Result<Begun, AccountError> {
+    let (session, token) = new_session(user.id, user.token_version, authentication, place, origin)?;
+    let session_id = session.id;
+    db.write(move |conn| match users::lock(conn, session.user_id)? {
+        None => Ok(Err(AccountError::NoSuchUser)),
+        Some(locked) if locked.user.disabled => Ok(Err(AccountError::Disabled(session.user_id))),
+        // Under an older `token_version` it is born dead, like the access token beside it.
+        Some(_) => Ok(Ok(begin_now(conn, &session)?)),
+    })
+    .await??;
+    Ok(Begun { session_id, token })
+}
+
+/// Stores a new session, inside a transaction that has locked the user's row.
+///
+/// # Errors
+/// [`DbError`].
+pub(super) fn begin_now(conn: &mut DbConn, session: &Session) -> Result<(), DbError> {
+    sessions::insert(conn, session)
+}
+
+/// A session that is not stored yet, and its first refresh token.
+///
+/// # Errors
+/// [`DbError::Unavailable`] without a source of randomness.
+pub(super) fn new_session(
+    user_id: UserId,
+    token_version: i64,
+    authentication: Option<Authentication>,
+    place: Place,
+    origin: &Origin,
+) -> Result<(Session, RefreshToken), DbError> {
     let token =
         RefreshToken::generate().map_err(|error: NoRandomness| DbError::Unavailable(error.to_string()))?;
     let session = Session {
         id: Uuid::now_v7(),
-        user_id: user.id,
-        token_version: user.token_version,
+        user_id,
+        token_version,
         handle: token.handle_hash(),
         secret: token.secret_hash(),
         previous: None,
@@ -157,15 +188,7 @@ pub async fn begin(
         authentication,
         repeats: 0,
     };
-    let session_id = session.id;
-    db.write(move |conn| match users::lock(conn, session.user_id)? {
-        None => Ok(Err(AccountError::NoSuchUser)),
-        Some(locked) if locked.user.disabled => Ok(Err(AccountError::Disabled(session.user_id))),
-        // Under an older `token_version` it is born dead, like the access token beside it.
-        Some(_) => Ok(Ok(sessions::insert(conn, &session)?)),
-    })
-    .await??;
-    Ok(Begun { session_id, token })
+    Ok((session, token))
 }
 
 /// Whose session the token is of, good or not: for a limit, before anything is done with it.

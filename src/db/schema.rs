@@ -88,6 +88,7 @@ diesel::table! {
     spent_codes (id) {
         id -> Text,
         expires_at -> BigInt,
+        session_id -> Nullable<Text>,
     }
 }
 

@@ -8,12 +8,48 @@ use super::schema::spent_codes;
 use super::{DbConn, DbError};
 use crate::clock::Timestamp;
 
-/// Marks the code of this id as exchanged. It may be forgotten after `expires_at`.
+/// A code that was exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsedCode {
+    /// The session that it gave, if it gave one. The session may have ended since.
+    pub session_id: Option<Uuid>,
+}
+
+/// Returns the code of this id if it was exchanged before.
+///
+/// # Errors
+/// [`DbError`].
+pub fn find(conn: &mut DbConn, id: Uuid) -> Result<Option<UsedCode>, DbError> {
+    let row: Option<Option<String>> = on_either!(conn, |conn| {
+        spent_codes::table
+            .filter(spent_codes::id.eq(id.to_string()))
+            .select(spent_codes::session_id)
+            .get_result(conn)
+            .optional()
+    })?;
+    row.map(|session_id| {
+        let session_id = session_id.as_deref().map(Uuid::parse_str).transpose();
+        let inconsistent = |_| DbError::Inconsistent("spent_codes.session_id is not a UUID".to_owned());
+        Ok(UsedCode { session_id: session_id.map_err(inconsistent)? })
+    })
+    .transpose()
+}
+
+/// Marks the code of this id as exchanged, for this session if it gave one. It may be forgotten after `expires_at`.
 ///
 /// # Errors
 /// [`DbError::Conflict`] when it was exchanged before.
-pub fn insert(conn: &mut DbConn, id: Uuid, expires_at: Timestamp) -> Result<(), DbError> {
-    let values = (spent_codes::id.eq(id.to_string()), spent_codes::expires_at.eq(expires_at.0));
+pub fn insert(
+    conn: &mut DbConn,
+    id: Uuid,
+    session_id: Option<Uuid>,
+    expires_at: Timestamp,
+) -> Result<(), DbError> {
+    let values = (
+        spent_codes::id.eq(id.to_string()),
+        spent_codes::session_id.eq(session_id.map(|id| id.to_string())),
+        spent_codes::expires_at.eq(expires_at.0),
+    );
     let statement = diesel::insert_into(spent_codes::table).values(values);
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())

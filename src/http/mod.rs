@@ -93,7 +93,7 @@ pub(crate) mod paths {
         __path_remove_password, __path_set_password, __path_sign_in_with_password,
     };
     pub(crate) use super::redirect_flow::{
-        __path_begin_link, __path_begin_sign_in, __path_finish_sign_in, __path_pass_on_form,
+        __path_agree_to_app_sign_in, __path_begin_link, __path_begin_sign_in, __path_finish_sign_in, __path_pass_on_form,
     };
     pub(crate) use super::refresh::__path_refresh;
     pub(crate) use super::sessions::{__path_end_session, __path_list_sessions};
@@ -131,8 +131,9 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
         .service(
-            endpoint("/auth/{provider}/login", "GET, HEAD")
+            endpoint("/auth/{provider}/login", "GET, HEAD, POST")
                 .route(get().to(redirect_flow::begin_sign_in))
+                .route(web::post().to(redirect_flow::agree_to_app_sign_in))
                 .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
         .service(

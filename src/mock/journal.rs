@@ -22,6 +22,8 @@ pub struct SeenRequest {
     pub path: String,
     /// Whether there was a query: a token does not belong in one.
     pub has_query: bool,
+    /// `prompt` in the query, which an authorization endpoint is asked with.
+    pub prompt: Option<String>,
     /// The `User-Agent`, which GitHub demands.
     pub user_agent: Option<String>,
     /// The `Accept`.
@@ -48,6 +50,7 @@ impl Journal {
             method: request.method().to_string(),
             path: request.path().to_owned(),
             has_query: !request.query_string().is_empty(),
+            prompt: prompt(request.query_string()),
             user_agent: text(request, header::USER_AGENT),
             accept: text(request, header::ACCEPT),
             authorization: text(request, header::AUTHORIZATION).map(|value| scheme(&value)),
@@ -84,6 +87,11 @@ impl Journal {
 fn text(request: &ServiceRequest, name: HeaderName) -> Option<String> {
     let value = request.headers().get(name)?;
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
+fn prompt(query: &str) -> Option<String> {
+    let mut parameters = url::form_urlencoded::parse(query.as_bytes());
+    parameters.find(|(name, _)| name == "prompt").map(|(_, value)| value.into_owned())
 }
 
 fn scheme(authorization: &str) -> &'static str {

@@ -15,7 +15,7 @@ use super::discovery::{self, Discovery};
 use super::id_token::IdTokens;
 use super::oauth_error::{self, OAuthError};
 use super::{AuthorizationRequest, Outage, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity, userinfo};
-use crate::settings::{ClientAuthentication, EmailVerified, ResponseMode};
+use crate::settings::{ClientAuthentication, EmailVerified, Prompt, ResponseMode};
 
 /// OpenID Connect Core §5.4. No `offline_access`: nothing is asked of the provider once the user is known.
 const SCOPES: &str = "openid email profile";
@@ -29,6 +29,8 @@ pub(super) struct CodeFlow {
     authentication: Option<ClientAuthentication>,
     scopes: String,
     response_mode: ResponseMode,
+    /// As the discovery document says when absent.
+    prompt: Option<Prompt>,
     client: ProviderClient,
 }
 
@@ -54,6 +56,7 @@ impl CodeFlow {
             authentication: None,
             scopes: SCOPES.to_owned(),
             response_mode: ResponseMode::Query,
+            prompt: None,
             client: client.clone(),
         })
     }
@@ -66,6 +69,11 @@ impl CodeFlow {
     /// For a provider that is asked for other things, or answers in another way.
     pub(super) fn asking_for(self, scopes: &[String], response_mode: ResponseMode) -> Self {
         Self { scopes: scopes.join(" "), response_mode, ..self }
+    }
+
+    /// For a provider whose documentation says how it is made to show a page, or whose settings do.
+    pub(super) fn prompting_by(self, prompt: Option<Prompt>) -> Self {
+        Self { prompt, ..self }
     }
 
     fn token_request(
@@ -195,10 +203,20 @@ impl RedirectFlow for CodeFlow {
             .append_pair("nonce", request.nonce)
             .append_pair("code_challenge", request.code_challenge)
             .append_pair("code_challenge_method", "S256");
+        if let Some(prompt) = request.prompt.and_then(Prompt::as_parameter) {
+            url.query_pairs_mut().append_pair("prompt", prompt);
+        }
         if self.returns_by_form() {
             url.query_pairs_mut().append_pair("response_mode", "form_post");
         }
         Ok(url)
+    }
+
+    async fn prompt(&self) -> Result<Prompt, Outage> {
+        match self.prompt {
+            Some(prompt) => Ok(prompt),
+            None => Ok(self.id_tokens.keys.discovery().await?.prompt()),
+        }
     }
 
     fn returns_by_form(&self) -> bool {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Outage;
-use crate::settings::check_provider_url;
+use crate::settings::{Prompt, check_provider_url};
 
 /// The document, as far as we use it.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Discovery {
     pub token_endpoint: Option<String>,
     /// How a client may prove itself there; `client_secret_basic` alone when absent.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// What `prompt` may be (OpenID Connect Prompt Create §4.2); nothing is known of it when absent.
+    pub prompt_values_supported: Option<Vec<String>>,
 }
 
 impl Discovery {
@@ -41,6 +43,17 @@ impl Discovery {
             })?;
         }
         Ok(())
+    }
+
+    /// What makes this provider show a page: the choice of the account unless the document supports only another value.
+    #[must_use]
+    pub fn prompt(&self) -> Prompt {
+        let Some(supported) = &self.prompt_values_supported else { return Prompt::SelectAccount };
+        let supports = |prompt: &Prompt| supported.iter().any(|value| prompt.as_parameter() == Some(value));
+        [Prompt::SelectAccount, Prompt::Login, Prompt::Consent]
+            .into_iter()
+            .find(supports)
+            .unwrap_or(Prompt::Unsupported)
     }
 
     /// `client_secret_basic` is the default (§3), and what every server must take that gave out a secret (RFC 6749 §2.3.1): the

@@ -9,12 +9,13 @@ use url::Url;
 use super::github::{Github, NAME};
 use super::github_token::{self, SCOPE, TokenAnswer, our_mistake};
 use super::{AuthorizationRequest, Outage, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity};
+use crate::settings::Prompt;
 
 #[async_trait]
 impl RedirectFlow for Github {
     /// Without the nonce: there is no ID token that could carry it, and `state` and the verifier tie the answer to the request.
     async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Outage> {
-        let parameters = [
+        let mut parameters = vec![
             ("client_id", self.client_id.as_str()),
             ("redirect_uri", request.redirect_uri),
             ("scope", SCOPE),
@@ -22,8 +23,14 @@ impl RedirectFlow for Github {
             ("code_challenge", request.code_challenge),
             ("code_challenge_method", "S256"),
         ];
+        parameters.extend(request.prompt.and_then(Prompt::as_parameter).map(|prompt| ("prompt", prompt)));
         Url::parse_with_params(&format!("{}/login/oauth/authorize", self.web_url), parameters)
             .map_err(|_| Outage::bad_answer(NAME, "providers.github.web_url is not a URL"))
+    }
+
+    /// Documented with the other parameters. A GitHub Enterprise Server that is older than the parameter ignores it.
+    async fn prompt(&self) -> Result<Prompt, Outage> {
+        Ok(Prompt::SelectAccount)
     }
 
     async fn redeem(&self, returned: &ReturnedCode<'_>) -> Result<VerifiedIdentity, Refusal> {

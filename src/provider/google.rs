@@ -23,7 +23,7 @@ use super::{
 };
 use crate::clock::{SharedClock, Timestamp};
 use crate::jws::looks_like_a_jwt;
-use crate::settings::{ClientAuthentication, EmailVerified, GoogleSettings, JwksSettings};
+use crate::settings::{ClientAuthentication, EmailVerified, GoogleSettings, JwksSettings, Prompt};
 
 const NAME: &str = "google";
 /// Google signs under either name, whichever discovery document led to its keys.
@@ -78,7 +78,11 @@ impl Google {
             redirect: secret
                 .map(|secret| ClientSecret::Fixed(secret.clone()))
                 .and_then(|secret| CodeFlow::new(&id_tokens, ids, secret, client))
-                .map(|flow| flow.authenticating_by(Some(ClientAuthentication::Post))),
+                .map(|flow| {
+                    // <https://developers.google.com/identity/openid-connect/openid-connect#authenticationuriparameters>
+                    flow.authenticating_by(Some(ClientAuthentication::Post))
+                        .prompting_by(Some(Prompt::SelectAccount))
+                }),
             id_tokens,
             tokeninfo_url: settings.tokeninfo_url.clone(),
             client: client.clone(),

@@ -56,6 +56,7 @@ impl OpenIdProvider {
             .map(|flow| {
                 flow.authenticating_by(settings.token_endpoint_auth_method)
                     .asking_for(&settings.scopes, settings.response_mode)
+                    .prompting_by(settings.prompt)
             });
         let kind = match settings.kind {
             OidcKind::Oidc => "oidc",

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{Outage, Refusal, VerifiedIdentity};
+use crate::settings::Prompt;
 
 /// What a browser is sent to the provider with.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a str,
     /// SHA-256 of the verifier in base64url: `S256` (RFC 7636 §4.2), and no other method.
     pub code_challenge: &'a str,
+    /// What [`RedirectFlow::prompt`] said, when the provider must show a page although it knows the person.
+    pub prompt: Option<Prompt>,
 }
 
 /// The code that a browser brought back, and what shows that it is ours.
@@ -41,6 +44,15 @@ pub trait RedirectFlow: Send + Sync {
     /// # Errors
     /// When the provider's discovery document cannot be had.
     async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Outage>;
+
+    /// How this provider is made to show the person a page before the browser comes back. Unless it says otherwise it cannot be,
+    /// and a page of ours asks.
+    ///
+    /// # Errors
+    /// When the provider's discovery document cannot be had.
+    async fn prompt(&self) -> Result<Prompt, Outage> {
+        Ok(Prompt::Unsupported)
+    }
 
     /// Whether the provider has the browser post the answer as a form (OAuth 2.0 Form Post Response Mode), and not follow a
     /// redirect with it.

@@ -145,12 +145,7 @@ impl Settings {
                 "Write addresses like ada@mail.com",
             ));
         }
-        for uri in &self.sign_in.redirect_uris {
-            if let Err(problem) = super::sign_in::check_redirect_uri(uri) {
-                let remedy = "Write them like https://app.mail.com/welcome, http://127.0.0.1/callback (any port) or com.mail.app:/callback";
-                problems.push(SettingsError::new("sign_in.redirect_uris", problem, remedy));
-            }
-        }
+        problems.extend(self.sign_in.problems());
         if self.token.audience.is_empty() {
             problems.push(SettingsError::new(
                 "token.audience",

@@ -40,6 +40,8 @@ pub struct OidcSettings {
     pub scopes: Vec<String>,
     /// How browsers come back from it.
     pub response_mode: ResponseMode,
+    /// How it is asked to show a page before an app gets a code; when absent, what its discovery document supports.
+    pub prompt: Option<Prompt>,
     /// How its token endpoint wants the client secret; as its discovery document says when absent.
     pub token_endpoint_auth_method: Option<ClientAuthentication>,
 }
@@ -114,6 +116,44 @@ impl<'de> Deserialize<'de> for ResponseMode {
     }
 }
 
+/// How a provider is asked to show the person a page although it knows who that is (`prompt`, OpenID Connect Core §3.1.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Prompt {
+    /// The person chooses the account.
+    SelectAccount,
+    /// The person signs in again.
+    Login,
+    /// The person consents again.
+    Consent,
+    /// The provider has no such parameter: a page of ours asks instead.
+    Unsupported,
+}
+
+impl Prompt {
+    /// The value of the parameter, unless it is not sent.
+    #[must_use]
+    pub fn as_parameter(self) -> Option<&'static str> {
+        match self {
+            Self::SelectAccount => Some("select_account"),
+            Self::Login => Some("login"),
+            Self::Consent => Some("consent"),
+            Self::Unsupported => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Prompt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let prompts = [
+            ("select_account", Self::SelectAccount),
+            ("login", Self::Login),
+            ("consent", Self::Consent),
+            ("unsupported", Self::Unsupported),
+        ];
+        values::one_of(deserializer, &prompts)
+    }
+}
+
 /// Where a client secret goes (OpenID Connect Core §9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuthentication {
@@ -153,6 +193,7 @@ struct Preset {
     email_verified: EmailVerified,
     scopes: &'static [&'static str],
     response_mode: ResponseMode,
+    prompt: Option<Prompt>,
     token_endpoint_auth_method: Option<ClientAuthentication>,
 }
 
@@ -163,6 +204,7 @@ const OIDC: Preset = Preset {
     email_verified: EmailVerified::Boolean,
     scopes: &["openid", "email", "profile"],
     response_mode: ResponseMode::Query,
+    prompt: None,
     token_endpoint_auth_method: None,
 };
 
@@ -178,6 +220,8 @@ impl OidcKind {
                 email_verified: EmailVerified::Never,
                 // What is not looked at is not asked for.
                 scopes: &["openid", "profile"],
+                // <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow#request-an-authorization-code>
+                prompt: Some(Prompt::SelectAccount),
                 token_endpoint_auth_method: Some(ClientAuthentication::Post),
                 ..OIDC
             },
@@ -189,11 +233,16 @@ impl OidcKind {
                 scopes: &["openid", "email"],
                 // Whenever something is asked for, Apple takes no other.
                 response_mode: ResponseMode::FormPost,
+                // Its documentation lists every parameter that it takes, and this is not one of them.
+                prompt: Some(Prompt::Unsupported),
                 token_endpoint_auth_method: Some(ClientAuthentication::Post),
             },
             Self::Gitlab => Preset {
                 discovery_url: Some("https://gitlab.com/.well-known/openid-configuration"),
                 display_name: Some("GitLab"),
+                // Undocumented. The library that GitLab uses answers `select_account` with an error unless it is configured for
+                // it, which GitLab does not do, and `login` signs the person out of GitLab.
+                prompt: Some(Prompt::Unsupported),
                 ..OIDC
             },
         }
@@ -228,6 +277,7 @@ struct Written {
     #[serde(default, deserialize_with = "values::list")]
     scopes: Vec<String>,
     response_mode: Option<ResponseMode>,
+    prompt: Option<Prompt>,
     token_endpoint_auth_method: Option<ClientAuthentication>,
 }
 
@@ -261,6 +311,7 @@ impl<'de> Deserialize<'de> for OidcSettings {
             email_verified: written.email_verified.unwrap_or(preset.email_verified),
             scopes,
             response_mode: written.response_mode.unwrap_or(preset.response_mode),
+            prompt: written.prompt.or(preset.prompt),
             token_endpoint_auth_method: written
                 .token_endpoint_auth_method
                 .or(preset.token_endpoint_auth_method),

@@ -8,6 +8,7 @@ mod keys;
 mod providers;
 mod secret;
 mod server;
+mod sign_in;
 
 use clap::Args;
 
@@ -48,6 +49,9 @@ async fn examine(
 ) -> Result<(), CommandError> {
     server::check(findings, settings)?;
     secret::check(findings, settings)?;
+    if usable("sign_in") {
+        sign_in::check(findings, settings)?;
+    }
     let mut clocks = clock::Clocks::default();
     if usable("database") {
         database::check(findings, settings, &SystemClock, &mut clocks)?;

@@ -35,6 +35,11 @@ impl Parameters {
         Ok(Self(parameters))
     }
 
+    /// The value of a parameter, which stays.
+    pub(super) fn get(&self, name: &str) -> Option<&SecretString> {
+        self.0.get(name)
+    }
+
     /// A parameter that may be left out.
     pub(super) fn take(&mut self, name: &str) -> Option<SecretString> {
         self.0.remove(name)

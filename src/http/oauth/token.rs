@@ -76,6 +76,10 @@ pub enum TokenRequestBody {
         /// What the challenge was made of (RFC 7636 §4.1).
         #[schema(min_length = 43, max_length = 128)]
         code_verifier: String,
+        /// `sign_in.client_id`, which it is when absent, too.
+        #[schema(example = "app")]
+        #[schema(nullable = false)]
+        client_id: Option<String>,
         /// `offline_access` asks for a refresh token.
         #[schema(nullable = false)]
         scope: Option<String>,
@@ -97,7 +101,7 @@ pub enum IssuedTokens {
 /// Exchange a provider's token, a refresh token, an app's code or a service's secret for tokens
 ///
 /// RFC 6749 and RFC 8693. The rules are those of `/auth/{provider}` and `/auth/refresh`. A code is good once, for
-/// `sign_in.code_ttl` (RFC 7636 §4.5). No client has to prove itself but for `client_credentials`; one that does must do it well.
+/// `sign_in.code_ttl` (RFC 7636 §4.5): a second exchange of it, with the right verifier, also ends what the first one gave. No client has to prove itself but for `client_credentials`; one that does must do it well.
 #[utoipa::path(
     post,
     path = "/oauth/token",

@@ -35,6 +35,20 @@ pub(super) fn answer_linking(
     answer_under(policy_linking(public_url.origin()), status, page)
 }
 
+/// As [`answer_linking`], for a form whose answer may redirect to an address of this scheme, too.
+///
+/// # Errors
+/// As [`answer`].
+pub(super) fn answer_leading_to(
+    status: StatusCode,
+    page: &impl Template,
+    public_url: &PublicUrl,
+    scheme: &str,
+) -> Result<HttpResponse, ApiError> {
+    // A scheme and no host: an address in brackets (`[::1]`) is not a host in a policy.
+    answer_under(format!("{} {scheme}:", policy_linking(public_url.origin())), status, page)
+}
+
 fn policy_linking(origin: &str) -> String {
     // Without TLS we are in development, and so are the providers.
     let schemes = if origin.starts_with("https:") { "https:" } else { "https: http:" };

@@ -4,6 +4,7 @@
 
 mod account;
 mod account_lists;
+mod app_question;
 mod assets;
 mod device;
 mod events;
@@ -19,6 +20,7 @@ mod way_in;
 mod when;
 
 pub(super) use self::account::account;
+pub(super) use self::app_question::{AppQuestion, app_question};
 pub(super) use self::assets::asset;
 pub(super) use self::events::events;
 pub(super) use self::home::home;

@@ -1,4 +1,5 @@
-//! Back to an app: its redirect URI with a code, or with an error (RFC 6749 §4.1.2).
+//! Back to an app: its redirect URI with a code, or with an error (RFC 6749 §4.1.2), and with our issuer (RFC 9207), by which an
+//! app that knows several servers sees whose response it is.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -34,14 +35,19 @@ pub(super) fn hand_over_code(
         expires_at: state.clock.now().after(state.settings.sign_in.code_ttl).0,
     };
     let code = code.seal(&state.code_keys).map_err(ApiError::internal)?;
-    send(&back.redirect_uri, back.state.as_deref(), &[("code", code.expose_secret())])
+    let url = url_back(back, state.tokens.issuer(), &[("code", code.expose_secret())])?;
+    Ok(redirect(StatusCode::FOUND, url.as_str()))
 }
 
 /// With an error of RFC 6749 §4.1.2.1, whose description begins with our own code.
 ///
 /// # Errors
 /// 500 when the redirect URI is none; the settings were checked.
-pub(super) fn refuse(back: &AppReturn, error: &ApiError) -> Result<HttpResponse, ApiError> {
+pub(super) fn refuse(
+    back: &AppReturn,
+    error: &ApiError,
+    state: &AppState,
+) -> Result<HttpResponse, ApiError> {
     let code = match error.code() {
         Code::Internal => "server_error",
         Code::ProviderBadAnswer
@@ -53,18 +59,25 @@ pub(super) fn refuse(back: &AppReturn, error: &ApiError) -> Result<HttpResponse,
         _ => "access_denied",
     };
     let text = description(error);
-    let mut response =
-        send(&back.redirect_uri, back.state.as_deref(), &[("error", code), ("error_description", &text)])?;
+    let url = url_back(back, state.tokens.issuer(), &[("error", code), ("error_description", &text)])?;
+    let mut response = redirect(StatusCode::FOUND, url.as_str());
     error.note(&mut response);
     Ok(response)
 }
 
-fn send(
-    redirect_uri: &str,
-    app_state: Option<&str>,
-    parameters: &[(&str, &str)],
-) -> Result<HttpResponse, ApiError> {
-    let mut url = Url::parse(redirect_uri).map_err(ApiError::internal)?;
-    url.query_pairs_mut().extend_pairs(parameters).extend_pairs(app_state.map(|state| ("state", state)));
-    Ok(redirect(StatusCode::FOUND, url.as_str()))
+/// Where a person who calls the sign-in off goes to.
+///
+/// # Errors
+/// 500 when the redirect URI is none; the settings were checked.
+pub(super) fn url_of_cancel(back: &AppReturn, state: &AppState) -> Result<Url, ApiError> {
+    url_back(back, state.tokens.issuer(), &[("error", "access_denied")])
+}
+
+fn url_back(back: &AppReturn, issuer: &str, parameters: &[(&str, &str)]) -> Result<Url, ApiError> {
+    let mut url = Url::parse(&back.redirect_uri).map_err(ApiError::internal)?;
+    url.query_pairs_mut()
+        .extend_pairs(parameters)
+        .extend_pairs(back.state.as_deref().map(|state| ("state", state)))
+        .append_pair("iss", issuer);
+    Ok(url)
 }

@@ -48,6 +48,9 @@ pub(super) struct AppReturn {
     /// The app's own, echoed.
     pub(super) state: Option<String>,
     pub(super) code_challenge: CodeChallenge,
+    /// The account that the person agreed to; any, when the person asked for another one or was not signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<Uuid>,
 }
 
 impl Attempt {

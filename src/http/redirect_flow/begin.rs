@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use url::Url;
 
 use super::super::bearer::CurrentSession;
 use super::super::browser::{redirect, with_cookies};
@@ -12,15 +13,19 @@ use super::super::limits::{WithinAddressLimit, within_account_limit};
 use super::super::refusals::{OverLimit, WithoutProvider, WithoutRecentSignIn};
 use super::app;
 use super::attempt::{Aim, AppReturn, Attempt};
+use super::ask::ask_or_send;
 use super::{RedirectTarget, callback_url};
 use crate::error::{ApiError, Code, Problem};
-use crate::provider::{AuthorizationRequest, Provider};
+use crate::provider::{AuthorizationRequest, Outage, Provider, RedirectFlow};
 use crate::rate_limit::Account;
 use crate::state::AppState;
 use crate::token::CodeChallenge;
 
 /// Longest `state` of an app, in bytes. It is sealed into a cookie and comes back in a URL.
 const MAX_STATE_BYTES: usize = 512;
+
+/// The one `code_challenge_method`.
+const S256: &str = "S256";
 
 /// What a sign-in is begun with.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -35,13 +40,19 @@ pub(crate) struct LoginQuery {
     code_challenge: Option<String>,
     /// Wanted of an app: `S256`.
     code_challenge_method: Option<String>,
+    /// An app's: `sign_in.client_id`, which it is when absent, too.
+    client_id: Option<String>,
 }
 
 /// Sign in by way of a browser
 ///
 /// Sends the browser to the provider, which sends it back to `/auth/{provider}/callback`. With a path of our own or an `https`
-/// URL as `redirect_to`, the browser ends there, signed in by cookie. With an app's (a loopback address, a scheme of its own, an
-/// `https` URL with a `code_challenge`), the app gets `?code=…&state=…` there, for `POST /oauth/token`.
+/// entry of `sign_in.redirect_uris` as `redirect_to`, the browser ends there, signed in by cookie, whatever other parameters
+/// there are. With an app's (a loopback address, a scheme of its own, an entry of `sign_in.code_redirect_uris`), the app gets
+/// `?code=…&state=…&iss=…` or `?error=…&state=…&iss=…` there, and exchanges the code at `POST /oauth/token`.
+///
+/// No app gets a code without a page that the person sees: the provider is asked to have an account chosen, and a browser that is
+/// signed in here, or whose provider cannot be asked so, gets a page of ours first.
 #[utoipa::path(
     get,
     path = "/auth/{provider}/login",
@@ -49,6 +60,7 @@ pub(crate) struct LoginQuery {
     tag = "browser",
     params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "google"), LoginQuery),
     responses(
+        (status = 200, description = "A page that asks whether an app may be signed in", body = String, content_type = "text/html"),
         (status = 302, description = "To the provider, with a cookie for this sign-in", headers(("Location" = String, description = "The provider's page"))),
         (status = 400, description = "`redirect_not_allowed`; `invalid_request`: an app's parameters", body = Problem, content_type = "application/problem+json"),
         WithoutProvider,
@@ -62,14 +74,16 @@ pub(crate) async fn begin_sign_in(
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
     let query = query.into_inner();
-    let aim = match RedirectTarget::read(query.redirect_to.as_deref(), &state)? {
-        RedirectTarget::Site(redirect_uri) if query.code_challenge.is_some() => {
-            Aim::App(read_app(redirect_uri, query)?)
+    match RedirectTarget::read(query.redirect_to.as_deref(), &state)? {
+        RedirectTarget::Page(redirect_to) => {
+            let aim = Aim::SignIn { redirect_to };
+            send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::FOUND).await
         }
-        RedirectTarget::Page(redirect_to) | RedirectTarget::Site(redirect_to) => Aim::SignIn { redirect_to },
-        RedirectTarget::App(redirect_uri) => Aim::App(read_app(redirect_uri, query)?),
-    };
-    send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::FOUND).await
+        RedirectTarget::App(redirect_uri) => {
+            let back = query.read_app(redirect_uri, &state)?;
+            ask_or_send(&state, provider.as_ref(), back, &request).await
+        }
+    }
 }
 
 /// Link another identity to the account that this browser is signed in to
@@ -103,24 +117,39 @@ pub(crate) async fn begin_link(
     send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::SEE_OTHER).await
 }
 
-fn read_app(redirect_uri: String, query: LoginQuery) -> Result<AppReturn, ApiError> {
-    let refused = |problem: &str| Err(ApiError::new(Code::InvalidRequest, problem));
-    // RFC 7636 §4.4.1. `plain` would show the verifier to whoever sees this request.
-    if query.code_challenge_method.as_deref() != Some("S256") {
-        return refused("an app must send code_challenge_method=S256 with its code_challenge");
+impl LoginQuery {
+    /// What the form of our own page repeats; an app has sent the rest already.
+    pub(super) fn of_app(state: Option<String>, code_challenge: Option<String>) -> Self {
+        let code_challenge_method = Some(S256.to_owned());
+        Self { redirect_to: None, state, code_challenge, code_challenge_method, client_id: None }
     }
-    let Some(code_challenge) = query.code_challenge.as_deref().and_then(CodeChallenge::parse) else {
-        return refused(
-            "an app must send a code_challenge: SHA-256 of its verifier as 43 characters of base64url",
-        );
-    };
-    if query.state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
-        return refused("state has more than 512 bytes");
+
+    /// What an app sends (RFC 6749 §4.1.1, RFC 7636 §4.3).
+    ///
+    /// # Errors
+    /// 400 `invalid_request`.
+    pub(super) fn read_app(self, redirect_uri: String, state: &AppState) -> Result<AppReturn, ApiError> {
+        let rejected = |problem: &str| Err(ApiError::new(Code::InvalidRequest, problem));
+        if self.client_id.is_some_and(|id| id != state.settings.sign_in.client_id) {
+            return rejected("client_id is not sign_in.client_id");
+        }
+        // RFC 7636 §4.4.1. `plain` would show the verifier to whoever sees this request.
+        if self.code_challenge_method.as_deref() != Some(S256) {
+            return rejected("an app must send code_challenge_method=S256 with its code_challenge");
+        }
+        let Some(code_challenge) = self.code_challenge.as_deref().and_then(CodeChallenge::parse) else {
+            return rejected(
+                "an app must send a code_challenge: SHA-256 of its verifier as 43 characters of base64url",
+            );
+        };
+        if self.state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
+            return rejected("state has more than 512 bytes");
+        }
+        Ok(AppReturn { redirect_uri, state: self.state, code_challenge, account: None })
     }
-    Ok(AppReturn { redirect_uri, state: query.state, code_challenge })
 }
 
-async fn send_to_provider(
+pub(super) async fn send_to_provider(
     state: &AppState,
     provider: &dyn Provider,
     aim: Aim,
@@ -129,20 +158,34 @@ async fn send_to_provider(
 ) -> Result<HttpResponse, ApiError> {
     let flow = find_redirect_flow(provider)?;
     let attempt = Attempt::begin(provider.name(), aim, state)?;
-    let url = flow
-        .authorization_url(&AuthorizationRequest {
-            redirect_uri: &callback_url(state, provider.name()),
-            state: &attempt.state,
-            nonce: &attempt.nonce,
-            code_challenge: CodeChallenge::of(&attempt.code_verifier).as_str(),
-        })
-        .await;
+    let url = authorization_url(state, provider.name(), flow, &attempt).await;
     match (url, &attempt.aim) {
         (Ok(url), _) => {
             let cookies = attempt.into_cookies(request, state)?;
             Ok(with_cookies(redirect(status, url.as_str()), &cookies))
         }
-        (Err(outage), Aim::App(back)) => app::refuse(back, &ApiError::from(outage)),
+        (Err(outage), Aim::App(back)) => app::refuse(back, &ApiError::from(outage), state),
         (Err(outage), _) => Err(outage.into()),
     }
+}
+
+async fn authorization_url(
+    state: &AppState,
+    provider: &str,
+    flow: &dyn RedirectFlow,
+    attempt: &Attempt,
+) -> Result<Url, Outage> {
+    // A browser that is signed in by cookie stays with us, and whoever began that in it can see so. A code goes elsewhere.
+    let prompt = match attempt.aim {
+        Aim::App(_) => Some(flow.prompt().await?),
+        Aim::SignIn { .. } | Aim::Link { .. } => None,
+    };
+    flow.authorization_url(&AuthorizationRequest {
+        redirect_uri: &callback_url(state, provider),
+        state: &attempt.state,
+        nonce: &attempt.nonce,
+        code_challenge: CodeChallenge::of(&attempt.code_verifier).as_str(),
+        prompt,
+    })
+    .await
 }

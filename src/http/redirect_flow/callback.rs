@@ -13,7 +13,7 @@ use super::super::exchange::{find_provider, find_redirect_flow, record};
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
 use super::super::refusals::{OverLimit, WithoutProvider};
-use super::attempt::{Aim, Attempt, invalid_state, spent_cookie};
+use super::attempt::{Aim, AppReturn, Attempt, invalid_state, spent_cookie};
 use super::{app, callback_url};
 use crate::account::{self, SignIn, identities};
 use crate::error::{ApiError, Code, Problem};
@@ -89,7 +89,7 @@ async fn finish(
         }
         Aim::App(back) => match sign_in(state, provider, &attempt, returned, origin).await {
             Ok(signed_in) => app::hand_over_code(back, &signed_in, state),
-            Err(error) => app::refuse(back, &error),
+            Err(error) => app::refuse(back, &error, state),
         },
         Aim::Link { user_id, session_id } => {
             let Visitor(visitor) = Visitor::extract(request).await?;
@@ -111,12 +111,36 @@ async fn sign_in(
     returned: Returned,
     origin: &Origin,
 ) -> Result<SignIn, ApiError> {
-    let result = match prove(state, provider, attempt, returned).await {
+    let proved = match prove(state, provider, attempt, returned).await {
+        Ok(identity) => expected(state, &attempt.aim, identity).await,
+        Err(error) => Err(error),
+    };
+    let result = match proved {
         Ok(identity) => account::sign_in(&state.db, &state.rules, identity, origin).await.map_err(Into::into),
         Err(error) => Err(error),
     };
     record(state, provider.name(), result.as_ref().map(|signed_in| signed_in.created), origin).await;
     result
+}
+
+/// The identity, unless the person agreed to sign an app in as another account. It is compared before anything is stored.
+async fn expected(
+    state: &AppState,
+    aim: &Aim,
+    identity: VerifiedIdentity,
+) -> Result<VerifiedIdentity, ApiError> {
+    let Aim::App(AppReturn { account: Some(agreed), .. }) = aim else { return Ok(identity) };
+    match state.db.identity(identity.key()).await? {
+        Some((_, user)) if Uuid::from(user.id) == *agreed => Ok(identity),
+        _ => {
+            let provider = &identity.provider;
+            let detail = format!(
+                "the account chosen at {provider} does not belong to the account that was to be signed in: begin again, and \
+                 choose \"Use another account\""
+            );
+            Err(ApiError::new(Code::AccessDenied, detail))
+        }
+    }
 }
 
 /// The code is exchanged for the provider's token, which is proved and forgotten.

@@ -11,6 +11,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 use utoipa::ToSchema;
 
@@ -67,14 +68,21 @@ pub(crate) async fn pass_on_form(
     if !find_redirect_flow(provider.as_ref())?.returns_by_form() {
         return Ok(not_by_form());
     }
-    let form = read(&request, body).await?;
+    let form: ReturnedForm = read_form(&request, body).await?;
     let url = with_parameters(&callback_url(&state, provider.name()), &form)?;
     let mut response = super::super::browser::redirect(StatusCode::SEE_OTHER, url.as_str());
     response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Ok(response)
 }
 
-async fn read(request: &HttpRequest, body: Payload) -> Result<ReturnedForm, ApiError> {
+/// Reads a form-urlencoded body whose fields are not duplicated.
+///
+/// # Errors
+/// 400, 413, 415.
+pub(super) async fn read_form<T: DeserializeOwned>(
+    request: &HttpRequest,
+    body: Payload,
+) -> Result<T, ApiError> {
     let body = read_bytes(body).await?;
     if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         let detail = "Content-Type must be application/x-www-form-urlencoded";

@@ -9,15 +9,14 @@ use crate::state::AppState;
 /// Longest `redirect_to`, in bytes: sealed, it must still fit into a cookie.
 const MAX_BYTES: usize = 2048;
 
-/// A place that a sign-in may end at.
+/// A place that a sign-in may end at. Which of the two it is, the settings say and never the request: otherwise a link of an
+/// attacker's could put a code into the URL of a page that has not asked for one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum RedirectTarget {
-    /// A path of our own origin: the browser comes back signed in, by cookie.
+    /// A path of our own origin, or an `https://` entry of `sign_in.redirect_uris`: the browser arrives there signed in by cookie.
     Page(String),
-    /// An `https://` URL of the list. It may be a page of the same site, to which the browser comes signed in by cookie; or an
-    /// app's that its system has claimed for it (RFC 8252 §7.2), or of another site's server: those ask with a challenge.
-    Site(String),
-    /// A loopback address or an app's own scheme of the list (RFC 8252 §7): an app gets a one-time code.
+    /// A loopback address or an app's own scheme of `sign_in.redirect_uris` (RFC 8252 §7), or an entry of
+    /// `sign_in.code_redirect_uris`: an app gets a one-time code.
     App(String),
 }
 
@@ -32,7 +31,7 @@ impl RedirectTarget {
         };
         Self::parse(text, &state.public_url, &state.settings.sign_in).ok_or_else(|| {
             let detail = "redirect_to is neither a path of our own (\"/account\") nor, exactly, an entry of \
-                          sign_in.redirect_uris";
+                          sign_in.redirect_uris or sign_in.code_redirect_uris";
             ApiError::new(Code::RedirectNotAllowed, detail)
         })
     }
@@ -46,7 +45,7 @@ impl RedirectTarget {
         state: &AppState,
     ) -> Result<String, ApiError> {
         match Self::read(redirect_to, state)? {
-            Self::Page(page) | Self::Site(page) => Ok(page),
+            Self::Page(page) => Ok(page),
             Self::App(_) => {
                 let detail = "redirect_to is an app's, which is sent there from /auth/{provider}/login only";
                 Err(ApiError::new(Code::RedirectNotAllowed, detail))
@@ -61,12 +60,17 @@ impl RedirectTarget {
         if is_own_path(text, public_url) {
             return Some(Self::Page(text.to_owned()));
         }
-        if !settings.redirect_uris.iter().any(|entry| is_entry(text, entry)) {
-            return None;
+        if is_app(text, settings) {
+            return Some(Self::App(text.to_owned()));
         }
-        let page = Url::parse(text).ok()?.scheme() == "https";
-        Some(if page { Self::Site(text.to_owned()) } else { Self::App(text.to_owned()) })
+        settings.redirect_uris.iter().any(|entry| entry == text).then(|| Self::Page(text.to_owned()))
     }
+}
+
+/// Whether a code may be sent to this address: it matches an entry of the settings that is an app's.
+pub(in crate::http) fn is_app(text: &str, settings: &SignInSettings) -> bool {
+    let of_apps = settings.redirect_uris.iter().filter(|entry| !entry.starts_with("https:"));
+    of_apps.chain(&settings.code_redirect_uris).any(|entry| is_entry(text, entry))
 }
 
 /// A path that every browser resolves to our own origin. What one may read as another host (`//`, `/\`) or as a second header
@@ -113,6 +117,7 @@ mod tests {
         let mut settings = Sources::default().load().expect("settings");
         settings.server.public_url = Some("https://auth.mail.com".to_owned());
         let sign_in = SignInSettings {
+            client_id: "app".to_owned(),
             redirect_uris: [
                 "https://app.mail.com/welcome",
                 "http://127.0.0.1/callback",
@@ -121,6 +126,7 @@ mod tests {
             ]
             .map(str::to_owned)
             .to_vec(),
+            code_redirect_uris: vec!["https://app.mail.com/claimed".to_owned()],
             state_ttl: Duration::from_mins(10),
             code_ttl: Duration::from_mins(1),
         };
@@ -133,8 +139,9 @@ mod tests {
             assert_eq!(parse(page), Some(RedirectTarget::Page(page.to_owned())), "{page}");
         }
         let site = "https://app.mail.com/welcome";
-        assert_eq!(parse(site), Some(RedirectTarget::Site(site.to_owned())));
+        assert_eq!(parse(site), Some(RedirectTarget::Page(site.to_owned())));
         for app in [
+            "https://app.mail.com/claimed",
             "http://127.0.0.1/callback",
             "http://127.0.0.1:1/callback",
             "http://127.0.0.1:65535/callback",
@@ -170,6 +177,10 @@ mod tests {
             "https://app.mail.com@evil.com/welcome",
             "https://app.mail.com.evil.com/welcome",
             "https://app.mail.com/welcome/",
+            "https://app.mail.com/claimed/",
+            "https://app.mail.com/claimed?a=b",
+            "https://app.mail.com/Claimed",
+            "https://app.mail.com/*",
             "https://app.mail.com/welcome?a=b",
             "https://app.mail.com/welcome#a",
             "https://APP.mail.com/welcome",

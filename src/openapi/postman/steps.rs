@@ -19,7 +19,7 @@ const fn step(operation: &'static str) -> Step {
     Step { operation, parameters: &[], headers: &[], body: &[], last: false, then: "" }
 }
 
-const STEPS: [Step; 29] = [
+const STEPS: [Step; 30] = [
     Step {
         body: &[("id_token", "{{id_token}}"), ("scope", "offline_access")],
         then: "pm.environment.set(\"email\", answer.user.email);",
@@ -40,6 +40,14 @@ const STEPS: [Step; 29] = [
     Step { last: true, then: "pm.environment.unset(\"refresh_token\");", ..step("log_out") },
     Step { last: true, ..step("log_out_everywhere") },
     Step { parameters: &[("redirect_to", "/account")], ..step("begin_sign_in") },
+    Step {
+        headers: &[("Origin", "{{base_url}}")],
+        body: &[
+            ("redirect_to", "{{mock_url}}/callback"),
+            ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+        ],
+        ..step("agree_to_app_sign_in")
+    },
     Step { parameters: &[("state", "{{state}}"), ("code", "{{code}}")], ..step("finish_sign_in") },
     // The session is the cookie that the request before has left, and this is what a browser proves a page of ours with.
     Step { headers: &[("Origin", "{{base_url}}")], ..step("begin_link") },

@@ -1,0 +1,1 @@
+ALTER TABLE spent_codes DROP COLUMN session_id;
