@@ -62,7 +62,12 @@ impl Form {
 async fn form_of(app: &TestApp, browser: &mut Browser, login: &str, choice: &str) -> Form {
     let there = browser.visit(login).await;
     assert_eq!(there.status, 302, "{}", there.text);
-    let url = format!("{}&{choice}", there.header("location"));
+    form_at(app, there.header("location"), choice).await
+}
+
+/// At the provider's page, by this choice.
+async fn form_at(app: &TestApp, page: &str, choice: &str) -> Form {
+    let url = format!("{page}&{choice}");
     let page = Answer::of(app.http.get(url).send().await.expect("an answer")).await;
     assert_eq!(page.status, 200, "{}", page.text);
     Form::of(&page.text)
@@ -222,7 +227,12 @@ async fn an_app_and_a_link_come_back_by_a_form_as_well() {
     let login = format!(
         "/auth/apple/login?redirect_to=com.mail.app:/callback&state=mine&code_challenge={challenge}&code_challenge_method=S256"
     );
-    let form = form_of(&app, &mut browser, &login, "mock_person=alice").await;
+    // Apple cannot be asked to show a page, so ours asks first, and its form goes there.
+    assert_eq!(browser.visit(&login).await.status, 200);
+    let fields = [("redirect_to", "com.mail.app:/callback"), ("state", "mine"), ("code_challenge", challenge)];
+    let request = browser.as_our_page("POST", "/auth/apple/login").form(&fields);
+    let there = browser.send(request).await;
+    let form = form_at(&app, there.header("location"), "mock_person=alice").await;
     let back = browser.visit(form.post(&app).await.header("location")).await;
     assert!(back.header("location").starts_with("com.mail.app:/callback?code="), "{}", back.text);
 

@@ -1,5 +1,8 @@
 //! Apps (RFC 8252): sent back with a one-time code, which they exchange with their own PKCE verifier at `POST /oauth/token`.
 
+mod asking;
+mod replay;
+
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
@@ -18,10 +21,9 @@ const SCHEME: &str = "com.mail.app:/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 pub fn with_apps(sources: Sources) -> Sources {
-    sources.with(
-        "sign_in.redirect_uris",
-        "http://127.0.0.1/callback,com.mail.app:/callback,com.mail.app:/with?a=b,https://app.mail.com/claimed",
-    )
+    sources
+        .with("sign_in.redirect_uris", "http://127.0.0.1/callback,com.mail.app:/callback,com.mail.app:/with?a=b")
+        .with("sign_in.code_redirect_uris", "https://app.mail.com/claimed")
 }
 
 fn login(provider: &str, redirect_to: &str, state: &str) -> String {
@@ -67,17 +69,23 @@ pub async fn redeem_at_home(app: &TestApp, code: &str) -> Answer {
 }
 
 async fn redeem(app: &TestApp, code: &str, redirect_uri: &str, verifier: &str) -> Answer {
-    post(
-        app,
-        &[
-            ("grant_type", "authorization_code"),
-            ("code", code),
-            ("redirect_uri", redirect_uri),
-            ("code_verifier", verifier),
-            ("client_id", "whatever"),
-        ],
-    )
-    .await
+    redeem_with(app, code, redirect_uri, verifier, &[("client_id", "app")]).await
+}
+
+async fn redeem_with(
+    app: &TestApp,
+    code: &str,
+    redirect_uri: &str,
+    verifier: &str,
+    more: &[(&str, &str)],
+) -> Answer {
+    let members = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", verifier),
+    ];
+    post(app, &[&members[..], more].concat()).await
 }
 
 on_both_databases! {
@@ -89,7 +97,9 @@ on_both_databases! {
                 assert_eq!(uri, redirect_to.split('?').next().expect("a URI"));
                 let mut names: Vec<&str> = parameters.keys().map(String::as_str).collect();
                 names.retain(|name| *name != "a");
-                assert_eq!((names, parameters["state"].as_str()), (vec!["code", "state"], state));
+                assert_eq!((names, parameters["state"].as_str()), (vec!["code", "iss", "state"], state));
+                // RFC 9207 §2, and as the metadata says.
+                assert_eq!(parameters["iss"], app.base);
                 let answer = redeem(&app, &parameters["code"], redirect_to, VERIFIER).await;
                 assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{}", answer.text);
                 let first = (redirect_to, state) == (APP, "a state & more=äö");
@@ -113,7 +123,7 @@ on_both_databases! {
         assert_eq!(app.refresh(signed_in.refresh_token()).await.status, 200);
     }
 
-    async fn of_fifty_exchanges_of_one_code_on_two_replicas_one_succeeds(db: TestDatabase) {
+    async fn of_fifty_exchanges_of_one_code_on_two_replicas_one_succeeds_and_the_others_end_what_it_gave(db: TestDatabase) {
         let url = db.url.clone();
         let one = TestApp::start_with(db, |sources| with_apps(sources).with("token.issuer", "https://booth.test")).await;
         let sources = with_apps(TestApp::sources(&one.mock, &url)).with("token.issuer", "https://booth.test");
@@ -129,8 +139,10 @@ on_both_databases! {
             }
         }
         assert_eq!(jwts.len(), 1);
-        // A replay is refused, and revokes nothing.
-        assert_eq!(two.me(&jwts[0]).await.status, 200);
+        // Two had the code and its verifier, and one of them is not the app: RFC 6749 §4.1.2.
+        for replica in [&one, &two] {
+            replica.me(&jwts[0]).await.assert_problem(401, "invalid_token");
+        }
         assert_eq!(one.db.count("spent_codes"), 1);
     }
 
@@ -177,6 +189,7 @@ on_both_databases! {
         // At the callback a disabled user is told the same way.
         let (_, parameters) = sent_back(&app, &login("google", APP, "s"), "alice").await;
         assert_eq!((parameters["error"].as_str(), parameters["state"].as_str()), ("access_denied", "s"));
+        assert_eq!(parameters["iss"], app.base);
         assert!(parameters["error_description"].starts_with("user_disabled: "), "{parameters:?}");
         assert!(!parameters.contains_key("code"));
         app.db.execute("DELETE FROM users");
@@ -229,6 +242,7 @@ async fn trouble_and_a_change_of_mind_come_back_as_errors() {
             (uri.as_str(), parameters["error"].as_str(), parameters["state"].as_str()),
             (SCHEME, error, "s")
         );
+        assert_eq!(parameters["iss"], app.base);
         app.mock.clear_faults();
     }
     let mut browser = Browser::at(&app);
@@ -238,7 +252,7 @@ async fn trouble_and_a_change_of_mind_come_back_as_errors() {
     let back = denied.headers()["location"].to_str().expect("text").to_owned();
     let answer = browser.visit(&back).await;
     let (_, parameters) = parameters(answer.header("location"));
-    assert_eq!(parameters["error"], "access_denied");
+    assert_eq!((parameters["error"].as_str(), &parameters["iss"]), ("access_denied", &app.base));
     // Without a good state the app's address is not believed either.
     let other = Browser::at(&app).visit(&back).await;
     assert_eq!((other.status, other.header("location")), (400, ""));
@@ -248,7 +262,7 @@ async fn trouble_and_a_change_of_mind_come_back_as_errors() {
     let app = TestApp::start_beside(mock, TestDatabase::sqlite(), with_apps).await;
     let answer = Browser::at(&app).visit(&login("google", SCHEME, "s")).await;
     let (_, parameters) = self::parameters(answer.header("location"));
-    assert_eq!(parameters["error"], "temporarily_unavailable");
+    assert_eq!((parameters["error"].as_str(), &parameters["iss"]), ("temporarily_unavailable", &app.base));
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ impl Booth {
             state: STATE,
             nonce: NONCE,
             code_challenge: CHALLENGE,
+            prompt: None,
         };
         flow.authorization_url(&request).await
     }

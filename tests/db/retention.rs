@@ -49,7 +49,7 @@ on_both_databases! {
             session(&mut conn, &user, NOW.plus(-age));
         }
         for age in [0, DAY] {
-            spent_codes::insert(&mut conn, Uuid::new_v4(), NOW.plus(-age)).expect("a code");
+            spent_codes::insert(&mut conn, Uuid::new_v4(), None, NOW.plus(-age)).expect("a code");
         }
         // A token lives half an hour, and a clock may be an hour behind.
         for age in [0, 5400, 5401, DAY] {

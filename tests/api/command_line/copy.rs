@@ -68,7 +68,7 @@ fn add_odd_rows(db: &TestDatabase) {
         "INSERT INTO sessions (id, user_id, token_version, handle_hash, secret_hash, created_at, last_used_at) VALUES \
          ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f12', '0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10', 1, 'x', 'y', 1, 2)",
         "INSERT INTO events (id, at, kind, detail) VALUES ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f13', 1, 'sign_in.refused', '{}')",
-        "INSERT INTO spent_codes VALUES ('Zz-_', 5), ('zz-_', 6), ('a', 7)",
+        "INSERT INTO spent_codes VALUES ('Zz-_', 5, NULL), ('zz-_', 6, ''), ('a', 7, '0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f12')",
         "INSERT INTO clients (id, name, scopes, secret_hash, disabled, created_at) VALUES ('c1', 'A client', 'read write', 'h', FALSE, 1)",
         "INSERT INTO signing_keys (id, algorithm, created_at, retired_at) VALUES ('k1', 'EdDSA', 1, 2)",
         "INSERT INTO revocations VALUES ('client:c1', 3, 4)",
@@ -269,7 +269,7 @@ fn everything(db: &TestDatabase) -> Vec<String> {
             "id user_id token_version handle_hash secret_hash previous_secret_hash rotated_at_ms device ip created_at last_used_at",
         ),
         ("events", "id at kind actor_id user_id ip request_id detail"),
-        ("spent_codes", "id expires_at"),
+        ("spent_codes", "id expires_at session_id"),
         ("clients", "id name scopes secret_hash previous_secret_hash disabled created_at rotated_at"),
         ("signing_keys", "id algorithm sealed created_at signs_from retired_at"),
         ("revocations", "subject token_version revoked_at"),
