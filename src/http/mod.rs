@@ -93,7 +93,8 @@ pub(crate) mod paths {
         __path_remove_password, __path_set_password, __path_sign_in_with_password,
     };
     pub(crate) use super::redirect_flow::{
-        __path_agree_to_app_sign_in, __path_begin_link, __path_begin_sign_in, __path_finish_sign_in, __path_pass_on_form,
+        __path_agree_to_app_sign_in, __path_begin_link, __path_begin_sign_in, __path_finish_sign_in,
+        __path_pass_on_form,
     };
     pub(crate) use super::refresh::__path_refresh;
     pub(crate) use super::sessions::{__path_end_session, __path_list_sessions};

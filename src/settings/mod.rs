@@ -24,8 +24,8 @@ pub(crate) use self::check::check_provider_url;
 pub use self::explain::SettingsError;
 pub use self::load::{Environment, Sources};
 pub use self::oidc::{
-    AppleSettings, ClientAuthentication, EmailVerified, NoncePolicy, OidcKind, OidcSettings, Prompt, ResponseMode,
-    Tenancy, TenantScope, is_tenant_id,
+    AppleSettings, ClientAuthentication, EmailVerified, NoncePolicy, OidcKind, OidcSettings, Prompt,
+    ResponseMode, Tenancy, TenantScope, is_tenant_id,
 };
 pub use self::password::PasswordSettings;
 pub use self::providers::{GithubSettings, GoogleSettings, ProvidersSettings};

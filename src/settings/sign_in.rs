@@ -69,7 +69,9 @@ impl SignInSettings {
             return Err("an entry is not https://: an app's other addresses belong in sign_in.redirect_uris");
         }
         if self.redirect_uris.iter().any(|entry| entry == text) {
-            return Err("an entry is in sign_in.redirect_uris as well, where it gets a cookie and never a code");
+            return Err(
+                "an entry is in sign_in.redirect_uris as well, where it gets a cookie and never a code",
+            );
         }
         Ok(())
     }
@@ -83,7 +85,9 @@ fn check_redirect_uri(text: &str) -> Result<(), &'static str> {
         return Err("an entry has characters that no URI has");
     }
     if text.contains('*') {
-        return Err("an entry has a wildcard: entries are compared exactly, so that nobody can choose the address");
+        return Err(
+            "an entry has a wildcard: entries are compared exactly, so that nobody can choose the address",
+        );
     }
     if text.contains('#') {
         return Err("an entry has a fragment");

@@ -229,7 +229,8 @@ async fn an_app_and_a_link_come_back_by_a_form_as_well() {
     );
     // Apple cannot be asked to show a page, so ours asks first, and its form goes there.
     assert_eq!(browser.visit(&login).await.status, 200);
-    let fields = [("redirect_to", "com.mail.app:/callback"), ("state", "mine"), ("code_challenge", challenge)];
+    let fields =
+        [("redirect_to", "com.mail.app:/callback"), ("state", "mine"), ("code_challenge", challenge)];
     let request = browser.as_our_page("POST", "/auth/apple/login").form(&fields);
     let there = browser.send(request).await;
     let form = form_at(&app, there.header("location"), "mock_person=alice").await;

@@ -22,7 +22,10 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 pub fn with_apps(sources: Sources) -> Sources {
     sources
-        .with("sign_in.redirect_uris", "http://127.0.0.1/callback,com.mail.app:/callback,com.mail.app:/with?a=b")
+        .with(
+            "sign_in.redirect_uris",
+            "http://127.0.0.1/callback,com.mail.app:/callback,com.mail.app:/with?a=b",
+        )
         .with("sign_in.code_redirect_uris", "https://app.mail.com/claimed")
 }
 

@@ -65,19 +65,17 @@ expect 302 'Alice says yes there, and is sent back'
 request "${jar[@]}" "$location"
 expect 302 'and on to the app, with a code'
 case $location in
-    "$redirect_uri?"*"state=$state"*) ;;
-    *) echo "this is not the app's address with its state: $location" >&2 && exit 1 ;;
+    "$redirect_uri?"*"state=$state&iss="*) ;;
+    *) echo "this is not the app's address with its state and our issuer: $location" >&2 && exit 1 ;;
 esac
 code=$(sed -E 's/.*[?&]code=([^&]*).*/\1/' <<<"$location")
 token() {
     request --data grant_type=authorization_code --data "code=$code" --data-urlencode "redirect_uri=$redirect_uri" \
-        --data "code_verifier=$verifier" --data scope=offline_access "$base/oauth/token"
+        --data "code_verifier=$verifier" --data client_id=app --data scope=offline_access "$base/oauth/token"
 }
 token
 expect 200 "tokens for $(text name)"
 jwt=$(text access_token) refresh=$(text refresh_token)
-token
-expect 400 'the code is good once'
 request --header "Authorization: Bearer $jwt" "$base/api/me"
 expect 200 'her account'
 request --json "{\"refresh_token\":\"$refresh\"}" "$base/auth/refresh"
@@ -86,4 +84,6 @@ refresh=$(text refresh_token)
 request --json "{\"refresh_token\":\"$refresh\"}" "$base/auth/logout"
 expect 204 'signed out'
 request --json "{\"refresh_token\":\"$refresh\"}" "$base/auth/refresh"
-expect 401 'and nothing of it is good any more'
+expect 401 'and none of them is valid any more'
+token
+expect 400 'the code is used up. While its session lasts, a second exchange ends that session: somebody else has code and verifier'

@@ -24,6 +24,8 @@ import httpx
 
 # Renewed so much before its end, a token does not end on its way.
 MARGIN = 30
+# `sign_in.client_id` of the tokenbooth.
+CLIENT_ID = "app"
 
 
 class SignInFailed(Exception):
@@ -78,6 +80,7 @@ class Session:
         digest = hashlib.sha256(verifier.encode()).digest()
         query = urllib.parse.urlencode({
             "redirect_to": listener.redirect_uri,
+            "client_id": CLIENT_ID,
             "state": state,
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
@@ -87,6 +90,9 @@ class Session:
         threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
         with listener:
             returned = listener.wait(seconds=300)
+        # An app that knows several servers must not send one server's code to another (RFC 9207 §2.4).
+        if returned.get("iss") != self.issuer():
+            raise SignInFailed("the browser came back from another server")
         # Somebody else's page may have sent the browser here with a code of its own (RFC 6749 §10.12).
         if not secrets.compare_digest(returned.get("state", ""), state):
             raise SignInFailed("the browser came back from a sign-in that is not ours")
@@ -96,9 +102,13 @@ class Session:
             "grant_type": "authorization_code",
             "code": returned["code"],
             "redirect_uri": listener.redirect_uri,
+            "client_id": CLIENT_ID,
             "code_verifier": verifier,
             "scope": "offline_access",
         }))
+
+    def issuer(self) -> str:
+        return self.http.get("/.well-known/oauth-authorization-server").raise_for_status().json()["issuer"]
 
     def keep(self, answer: httpx.Response) -> None:
         if not answer.is_success:

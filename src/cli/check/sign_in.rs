@@ -26,7 +26,9 @@ pub(super) fn check(findings: &mut Findings, settings: &Settings) -> io::Result<
     let host = |text: &str| Url::parse(text).ok().and_then(|url| url.host_str().map(str::to_owned));
     let ours = host(&settings.public_url());
     for page in pages.into_iter().filter(|page| host(page) != ours) {
-        let found = format!("{page} is on another host than server.public_url, and browsers do not send our cookie there");
+        let found = format!(
+            "{page} is on another host than server.public_url, and browsers do not send our cookie there"
+        );
         let remedy = "If an app or a server exchanges codes there, move it to sign_in.code_redirect_uris";
         findings.warn("sign_in.redirect_uris", &found, remedy)?;
     }

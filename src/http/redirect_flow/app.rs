@@ -43,11 +43,7 @@ pub(super) fn hand_over_code(
 ///
 /// # Errors
 /// 500 when the redirect URI is none; the settings were checked.
-pub(super) fn refuse(
-    back: &AppReturn,
-    error: &ApiError,
-    state: &AppState,
-) -> Result<HttpResponse, ApiError> {
+pub(super) fn refuse(back: &AppReturn, error: &ApiError, state: &AppState) -> Result<HttpResponse, ApiError> {
     let code = match error.code() {
         Code::Internal => "server_error",
         Code::ProviderBadAnswer

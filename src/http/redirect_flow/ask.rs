@@ -126,9 +126,10 @@ pub(crate) async fn agree_to_app_sign_in(
     };
     let account = match form.account.as_deref() {
         None | Some("") => None,
-        Some(id) => Some(Uuid::try_parse(id).map_err(|_| {
-            ApiError::new(Code::InvalidRequest, "account is not the id of a user")
-        })?),
+        Some(id) => Some(
+            Uuid::try_parse(id)
+                .map_err(|_| ApiError::new(Code::InvalidRequest, "account is not the id of a user"))?,
+        ),
     };
     let query = LoginQuery::of_app(form.state, form.code_challenge);
     let back = AppReturn { account, ..query.read_app(redirect_uri, &state)? };

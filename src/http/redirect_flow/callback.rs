@@ -14,6 +14,7 @@ use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
 use super::super::refusals::{OverLimit, WithoutProvider};
 use super::attempt::{Aim, AppReturn, Attempt, invalid_state, spent_cookie};
+use super::target::is_app;
 use super::{app, callback_url};
 use crate::account::{self, SignIn, identities};
 use crate::error::{ApiError, Code, Problem};
@@ -86,6 +87,10 @@ async fn finish(
             let signed_in = sign_in(state, provider, &attempt, returned, origin).await?;
             let tokens = tokens_after_sign_in(state, signed_in, request, origin).await?;
             Ok(BrowserSession::new(state, tokens)?.into_redirect(StatusCode::FOUND, redirect_to))
+        }
+        // The settings may have changed since, and a replica of an earlier version may have begun this.
+        Aim::App(back) if !is_app(&back.redirect_uri, &state.settings.sign_in) => {
+            Err(invalid_state("the app's redirect_to is no longer an entry that gets a code", state))
         }
         Aim::App(back) => match sign_in(state, provider, &attempt, returned, origin).await {
             Ok(signed_in) => app::hand_over_code(back, &signed_in, state),

@@ -7,6 +7,7 @@ use tokenbooth::mock::{GithubUser, Person};
 
 use super::chromium::Chromium;
 use super::driver::not_tested;
+use super::keyboard::APP_LOGIN;
 use super::look::{DARK, LIGHT, Look, PHONE};
 use super::turn;
 use crate::databases::TestDatabase;
@@ -89,4 +90,22 @@ async fn every_page_can_be_used_by_everybody_on_every_screen() {
         let judged = browser.script(axe).await.and(browser.script(JUDGE).await).expect("a judgement");
         assert_eq!(judged[1].as_array().map(Vec::len), Some(2), "{judged}");
     }
+}
+
+#[actix_web::test]
+async fn the_page_that_asks_before_an_app_is_signed_in_can_be_used_by_everybody_on_every_screen() {
+    let Some(turn) = turn().await else { return };
+    let axe = axe();
+    let app = TestApp::start_with_further_providers(TestDatabase::sqlite(), |sources| {
+        sources.with("sign_in.redirect_uris", "http://127.0.0.1/callback")
+    })
+    .await;
+    let browser = turn.browser().await;
+    let judge = async |login: &str, name: &str| {
+        assert_good(&browser, axe.as_deref(), &format!("{}{login}", app.base), name).await;
+    };
+    judge(&APP_LOGIN.replace("google", "gitlab"), "app-question").await;
+    browser.sign_in(&app, "google", "alice").await;
+    judge(APP_LOGIN, "app-question-signed-in").await;
+    judge(&APP_LOGIN.replace("google", "github"), "app-question-unlinked").await;
 }

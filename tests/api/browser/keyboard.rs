@@ -11,6 +11,10 @@ const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 const ESCAPE: char = '\u{e00c}';
 
+/// What an app has the browser open.
+pub(super) const APP_LOGIN: &str = "/auth/google/login?redirect_to=http://127.0.0.1/callback&state=mine\
+    &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+
 /// More than any page has controls.
 const MANY: usize = 60;
 
@@ -71,6 +75,26 @@ async fn a_keyboard_is_enough_to_sign_in_and_out() {
     browser.press(ENTER).await;
     browser.until_text("#go-sign-in", "Sign in").await;
     assert_eq!(browser.cookies().await, [""; 0]);
+}
+
+#[actix_web::test]
+async fn a_keyboard_is_enough_to_agree_to_an_app_or_to_call_it_off() {
+    let Some(turn) = turn().await else { return };
+    let app = TestApp::start_with(TestDatabase::sqlite(), |sources| {
+        sources.with("sign_in.redirect_uris", "http://127.0.0.1/callback")
+    })
+    .await;
+    let browser = turn.browser().await;
+    browser.sign_in(&app, "google", "alice").await;
+    let login = format!("{}{}", app.base, APP_LOGIN);
+    browser.visit(&login).await;
+    for control in ["continue", "use-another-account", "cancel"] {
+        browser.tab_to(control).await;
+    }
+    browser.visit(&login).await;
+    browser.tab_to("continue").await;
+    browser.press(ENTER).await;
+    browser.tab_to("as-alice").await;
 }
 
 #[actix_web::test]

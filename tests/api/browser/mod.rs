@@ -5,6 +5,7 @@
 mod accessibility;
 mod account;
 mod administration;
+mod app_sign_in;
 mod attacks;
 mod chromium;
 mod driver;

@@ -388,3 +388,34 @@ fn check_finds_a_clock_that_differs_from_the_providers() {
     // No token endpoint in its document, and no secret of ours: it may be an app that only hands tokens in.
     assert!(told.contains("warning  providers.acme: acme's answer cannot be used: its discovery document names no token_endpoint. Set client_secret"), "{told}");
 }
+
+#[test]
+fn check_says_where_a_cookie_arrives_and_where_a_code() {
+    let told = check_production(&[
+        (
+            "sign_in.redirect_uris",
+            "https://auth.example.com/app,com.mail.app:/callback,http://127.0.0.1/callback",
+        ),
+        ("sign_in.code_redirect_uris", "https://app.mail.com/callback"),
+    ])
+    .out;
+    assert_line(
+        &told,
+        "ok       sign_in.redirect_uris: the browser arrives with our cookie and without a code at https://auth.example.com/app",
+    );
+    assert_line(
+        &told,
+        "ok       sign_in.redirect_uris: an app gets a code at com.mail.app:/callback, http://127.0.0.1/callback",
+    );
+    assert_line(
+        &told,
+        "ok       sign_in.code_redirect_uris: an app or a server gets a code at https://app.mail.com/callback",
+    );
+    // What got a code before, when a code_challenge came with it.
+    let told = check_production(&[("sign_in.redirect_uris", "https://app.mail.com/callback")]).out;
+    assert_line(
+        &told,
+        "warning  sign_in.redirect_uris: https://app.mail.com/callback is on another host than server.public_url, and browsers do \
+         not send our cookie there. If an app or a server exchanges codes there, move it to sign_in.code_redirect_uris",
+    );
+}

@@ -21,7 +21,11 @@ fn prompts(app: &TestApp) -> Vec<Option<String>> {
 /// The fields of the page's form, and what each of its buttons adds.
 fn fields<'a>(page: &'a Answer, button: &str) -> Vec<(&'a str, String)> {
     let unescaped = |text: &str| {
-        text.replace("&#38;", "&").replace("&#34;", "\"").replace("&#39;", "'").replace("&#60;", "<")
+        text.replace("&#38;", "&")
+            .replace("&#34;", "\"")
+            .replace("&#39;", "'")
+            .replace("&#60;", "<")
+            .replace("&#62;", ">")
     };
     let attribute = |line: &'a str, name: &str| {
         let value = line.split_once(&format!(" {name}=\"")).unwrap_or_else(|| panic!("{name} in {line}")).1;
@@ -30,7 +34,10 @@ fn fields<'a>(page: &'a Answer, button: &str) -> Vec<(&'a str, String)> {
     let (form, _) = page.text.split_once("id=\"cancel\"").expect("a form");
     let wanted = |line: &&str| line.contains("type=\"hidden\"") || line.contains(&format!("id=\"{button}\""));
     let fields: Vec<_> = form
-        .lines().filter(wanted).map(|line| (attribute(line, "name"), unescaped(attribute(line, "value")))).collect();
+        .lines()
+        .filter(wanted)
+        .map(|line| (attribute(line, "name"), unescaped(attribute(line, "value"))))
+        .collect();
     assert!(fields.iter().any(|(name, _)| *name == "account"), "no {button} in {}", page.text);
     fields
 }
@@ -181,12 +188,24 @@ async fn whoever_calls_it_off_goes_back_to_the_app() {
     let app = TestApp::start_with(TestDatabase::sqlite(), with_apps).await;
     let mut browser = Browser::at(&app);
     browser.sign_in("google", "alice").await;
-    for (redirect_to, state) in [(APP, "a state & <more>"), (SCHEME, "s"), ("https://app.mail.com/claimed", "s")] {
+    for (redirect_to, state) in
+        [(APP, "a state & <more>"), (SCHEME, "s"), ("https://app.mail.com/claimed", "s")]
+    {
         let page = browser.visit(&login("google", redirect_to, state)).await;
-        let link = page.text.split_once("id=\"cancel\" href=\"").expect("a link").1.split_once('"').expect("a quote").0;
+        let link = page
+            .text
+            .split_once("id=\"cancel\" href=\"")
+            .expect("a link")
+            .1
+            .split_once('"')
+            .expect("a quote")
+            .0;
         let (uri, got) = parameters(&link.replace("&#38;", "&"));
         assert_eq!(uri, redirect_to);
-        assert_eq!((got["error"].as_str(), got["state"].as_str(), &got["iss"]), ("access_denied", state, &app.base));
+        assert_eq!(
+            (got["error"].as_str(), got["state"].as_str(), &got["iss"]),
+            ("access_denied", state, &app.base)
+        );
         assert_eq!(got.len(), 3);
     }
 }
@@ -269,7 +288,11 @@ async fn an_issuer_says_what_it_supports_and_the_settings_have_the_last_word() {
         let mock = MockProviders::start().await.expect("the mock starts");
         mock.oidc().set_discovery(json!({ "prompt_values_supported": supported }));
         let app = TestApp::start_beside(mock, TestDatabase::sqlite(), |sources| {
-            if setting.is_empty() { with_apps(sources) } else { with_apps(sources).with("providers.acme.prompt", setting) }
+            if setting.is_empty() {
+                with_apps(sources)
+            } else {
+                with_apps(sources).with("providers.acme.prompt", setting)
+            }
         })
         .await;
         let answer = Browser::at(&app).visit(&login("acme", APP, "s")).await;
@@ -277,7 +300,10 @@ async fn an_issuer_says_what_it_supports_and_the_settings_have_the_last_word() {
             None => assert_asks(&answer, "An app asks you to sign in with acme"),
             Some(prompt) => {
                 assert_eq!(answer.status, 302, "{supported} {setting}");
-                assert!(answer.header("location").contains(&format!("&prompt={prompt}")), "{supported} {setting}");
+                assert!(
+                    answer.header("location").contains(&format!("&prompt={prompt}")),
+                    "{supported} {setting}"
+                );
             }
         }
     }

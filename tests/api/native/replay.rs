@@ -21,7 +21,8 @@ fn written_by_replays(app: &TestApp, kind: &str) -> i64 {
 
 /// A second replica of the service.
 async fn replica(one: &TestApp) -> TestApp {
-    let sources = with_apps(TestApp::sources(&one.mock, &one.db.url)).with("token.issuer", "https://booth.test");
+    let sources =
+        with_apps(TestApp::sources(&one.mock, &one.db.url)).with("token.issuer", "https://booth.test");
     TestApp::try_start(one.mock.clone(), TestDatabase::sqlite(), sources).await.expect("a replica")
 }
 
@@ -139,6 +140,7 @@ async fn a_sign_in_is_begun_by_the_app_only() {
         let page = browser.send(browser.request("GET", &path).header("accept", HTML)).await;
         assert_eq!((page.status, page.header("location")), (400, ""));
     }
-    let (_, parameters) = sent_back(&app, &format!("{}&client_id=app", login("google", APP, "s")), "alice").await;
+    let (_, parameters) =
+        sent_back(&app, &format!("{}&client_id=app", login("google", APP, "s")), "alice").await;
     assert_eq!(redeem(&app, &parameters["code"], APP, VERIFIER).await.status, 200);
 }

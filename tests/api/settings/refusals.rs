@@ -401,3 +401,47 @@ fn public_url_origins_and_audience_are_checked() {
         "token.audience: it is empty. Name the API that takes the tokens"
     );
 }
+
+#[test]
+fn redirect_uris_are_exact_and_say_what_arrives_there() {
+    let pages = "Write them like https://app.mail.com/welcome, http://127.0.0.1/callback (any port) or com.mail.app:/callback";
+    let codes = "Write addresses like https://app.mail.com/callback, and only those of apps and servers that exchange codes";
+    for (entry, problem) in [
+        (
+            "https://*.mail.com/",
+            "an entry has a wildcard: entries are compared exactly, so that nobody can choose the address",
+        ),
+        (
+            "http://localhost/callback",
+            "an entry is http:// and not a loopback address (127.0.0.1 or [::1], not a name)",
+        ),
+        ("javascript:alert(1)", "an entry has a scheme that is not an app's"),
+    ] {
+        let expected = format!("sign_in.redirect_uris: {problem}. {pages}");
+        assert_eq!(refusal_of("sign_in.redirect_uris", entry), expected);
+    }
+    for (entry, problem) in [
+        (
+            "https://app.mail.com/*",
+            "an entry has a wildcard: entries are compared exactly, so that nobody can choose the address",
+        ),
+        (
+            "com.mail.app:/callback",
+            "an entry is not https://: an app's other addresses belong in sign_in.redirect_uris",
+        ),
+        (
+            "http://127.0.0.1/callback",
+            "an entry is not https://: an app's other addresses belong in sign_in.redirect_uris",
+        ),
+    ] {
+        let expected = format!("sign_in.code_redirect_uris: {problem}. {codes}");
+        assert_eq!(refusal_of("sign_in.code_redirect_uris", entry), expected);
+    }
+    let both = "[sign_in]\nredirect_uris = [\"https://a.com/\"]\ncode_redirect_uris = [\"https://a.com/\"]\n";
+    let problem = "an entry is in sign_in.redirect_uris as well, where it gets a cookie and never a code";
+    assert_eq!(refusal_of_file(both), format!("sign_in.code_redirect_uris: {problem}. {codes}"));
+    for id in ["\"\"", "\"a b\"", "\"a/b\""] {
+        let line = refusal_of_file(&format!("[sign_in]\nclient_id = {id}\n"));
+        assert!(line.starts_with("sign_in.client_id: it is not 1 to 128 characters"), "{line}");
+    }
+}
