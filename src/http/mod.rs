@@ -203,15 +203,21 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
         .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))
         .service(endpoint("/openapi.json", "GET, HEAD").route(get().to(docs::openapi_document)))
+        .service(endpoint("/docs", "GET, HEAD").route(get().to(docs::to_the_page)))
+        .service(endpoint("/docs/{file:.*}", "GET, HEAD").route(get().to(docs::page)));
+    page_routes(config);
+}
+
+/// The paths for people.
+fn page_routes(config: &mut ServiceConfig) {
+    config
         .service(page("/", pages::home))
         .service(page("/sign-in", pages::sign_in_page))
         .service(page("/account", pages::account))
         .service(page("/admin", pages::users))
         .service(page("/admin/events", pages::events))
         .service(page("/fragments/navigation", pages::navigation))
-        .service(endpoint_of_pages("/assets/{file}").route(get().to(pages::asset)))
-        .service(endpoint("/docs", "GET, HEAD").route(get().to(docs::to_the_page)))
-        .service(endpoint("/docs/{file:.*}", "GET, HEAD").route(get().to(docs::page)));
+        .service(endpoint_of_pages("/assets/{file}").route(get().to(pages::asset)));
 }
 
 /// A path that answers another method with 405 and `Allow` (RFC 9110 §15.5.6).
