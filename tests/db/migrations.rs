@@ -58,14 +58,15 @@ on_both_databases! {
     async fn people_from_before_the_search_are_found_by_it(db: TestDatabase) {
         let url = db.parsed_url();
         let mut conn = db::connect(&url).expect("a connection");
-        let folder = format!("{}/migrations", env!("CARGO_MANIFEST_DIR"));
-        let entries = std::fs::read_dir(&folder).expect("the migrations").map(|entry| entry.expect("an entry").file_name());
-        let mut later: Vec<String> = entries.map(|name| name.into_string().expect("a name")).collect();
-        later.retain(|name| name.starts_with("20") && name.as_str() >= "2026-11-21-000002");
-        later.sort_unstable();
-        for name in later.iter().rev() {
-            let path = format!("{folder}/{name}/down.sql");
-            conn.batch_execute(&std::fs::read_to_string(path).expect("a migration")).expect("down");
+        let mut later: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
+            .expect("the migrations")
+            .map(|entry| entry.expect("a migration").path())
+            .filter(|path| path.is_dir() && path.file_name().is_some_and(|name| name >= "2026-11-21-000002"))
+            .collect();
+        later.sort_unstable_by(|one, other| other.cmp(one));
+        for migration in &later {
+            let down = std::fs::read_to_string(migration.join("down.sql")).expect("a migration");
+            conn.batch_execute(&down).expect("down");
         }
         db.execute("DELETE FROM __diesel_schema_migrations WHERE version >= '20261121000002'");
         db.execute(
@@ -141,6 +142,7 @@ on_both_databases! {
         assert_eq!(
             names,
             [
+                "ended_sessions_ended_at",
                 "events_at",
                 "events_kind",
                 "events_user_id",

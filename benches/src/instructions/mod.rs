@@ -45,6 +45,8 @@ pub struct Arguments {
 pub enum HotPath {
     /// `GET /api/me`.
     Read,
+    /// `GET /api/me` with a token of a session, whose row is read as well.
+    ReadOfSession,
     /// `POST /auth/google` with a known user's ID token.
     Exchange,
     /// `POST /auth/google` with somebody's first ID token.
@@ -52,12 +54,13 @@ pub enum HotPath {
 }
 
 impl HotPath {
-    const ALL: [Self; 3] = [Self::Read, Self::Exchange, Self::FirstLogin];
+    const ALL: [Self; 4] = [Self::Read, Self::ReadOfSession, Self::Exchange, Self::FirstLogin];
 
     /// As in the file.
     fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::ReadOfSession => "read_of_session",
             Self::Exchange => "exchange",
             Self::FirstLogin => "first_login",
         }

@@ -45,11 +45,12 @@ async fn obey(order: &Order) -> Result<()> {
         return Err(failed("an order without tokens"));
     };
     // Waits for the provider's keys; everything after it finds them.
-    let answer = success(app.call(exchange(known).to_request())).await?;
+    let scope = if order.path == HotPath::ReadOfSession { "offline_access" } else { "" };
+    let answer = success(app.call(exchange_for(known, scope).to_request())).await?;
     let ours = answer["access_token"].as_str().unwrap_or_default();
     for number in 0..order.requests {
         match order.path {
-            HotPath::Read => success(app.call(read(ours).to_request())).await?,
+            HotPath::Read | HotPath::ReadOfSession => success(app.call(read(ours).to_request())).await?,
             HotPath::Exchange => success(app.call(exchange(known).to_request())).await?,
             HotPath::FirstLogin => {
                 let newcomer = newcomers.get(number).ok_or_else(|| failed("an order with too few tokens"))?;
@@ -68,6 +69,12 @@ fn read(token: &str) -> TestRequest {
 
 fn exchange(id_token: &str) -> TestRequest {
     from_loopback(TestRequest::post()).uri("/auth/google").set_json(json!({ "id_token": id_token }))
+}
+
+fn exchange_for(id_token: &str, scope: &str) -> TestRequest {
+    from_loopback(TestRequest::post())
+        .uri("/auth/google")
+        .set_json(json!({ "id_token": id_token, "scope": scope }))
 }
 
 fn from_loopback(request: TestRequest) -> TestRequest {

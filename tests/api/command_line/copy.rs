@@ -261,18 +261,19 @@ fn everything(db: &TestDatabase) -> Vec<String> {
     let columns = [
         (
             "users",
-            "id email email_lower name name_lower avatar_url admin disabled token_version password_hash created_at updated_at last_login_at own_name own_avatar",
+            "id email email_lower name name_lower avatar_url admin disabled token_version password_hash created_at updated_at last_login_at own_name own_avatar revoked_at",
         ),
         ("identities", "id user_id provider provider_id email gives_email created_at last_used_at"),
         (
             "sessions",
-            "id user_id token_version handle_hash secret_hash previous_secret_hash rotated_at_ms device ip created_at last_used_at",
+            "id user_id token_version handle_hash secret_hash previous_secret_hash rotated_at_ms device ip created_at last_used_at auth_time idp repeats",
         ),
         ("events", "id at kind actor_id user_id ip request_id detail"),
         ("spent_codes", "id expires_at session_id"),
         ("clients", "id name scopes secret_hash previous_secret_hash disabled created_at rotated_at"),
         ("signing_keys", "id algorithm sealed created_at signs_from retired_at"),
         ("revocations", "subject token_version revoked_at"),
+        ("ended_sessions", "id ended_at"),
     ];
     let mut conn = db::connect(&db.parsed_url()).expect("a connection");
     let mut all = Vec::new();
