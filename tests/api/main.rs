@@ -16,6 +16,7 @@ mod pgbouncer;
 mod postgres;
 mod support;
 
+mod account_takeover;
 mod accounts;
 mod administration;
 mod bearer;

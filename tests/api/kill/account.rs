@@ -8,6 +8,7 @@ use tokenbooth::token::RefreshToken;
 
 use super::deed::{Deed, Outcome, Tokens, Way};
 use super::stored::Stored;
+use crate::support::both_doors::claims;
 
 /// One person, with an account or about to have one.
 pub struct Account {
@@ -24,6 +25,8 @@ pub struct Account {
     /// What must be refused for ever.
     pub ended: Vec<Tokens>,
     pub wrong_passwords: Vec<String>,
+    /// Sessions that were ended one by one.
+    logged_out: Vec<String>,
     former_user_ids: Vec<String>,
 }
 
@@ -34,8 +37,9 @@ impl Account {
         // Of two clients each, who take it from each other.
         let contested = GithubUser::named(&format!("contested-{}", client / 2));
         Self {
-            proof: mock.google().id_token(person.claims()),
-            second: mock.google().id_token(second.claims()),
+            // No ID tokens: one from before everything was ended would be rejected.
+            proof: mock.google().access_token(person.clone()),
+            second: mock.google().access_token(second),
             contested: mock.github().access_token(contested),
             person,
             user_id: None,
@@ -45,6 +49,7 @@ impl Account {
             password: None,
             ended: Vec::new(),
             wrong_passwords: Vec::new(),
+            logged_out: Vec::new(),
             former_user_ids: Vec::new(),
         }
     }
@@ -66,7 +71,7 @@ impl Account {
                 self.sign_in_with_password(current.map_or("", String::as_str))
             }
             Deed::SignUp | Deed::SignIn => {
-                let body = json!({ "id_token": self.proof, "scope": "offline_access" });
+                let body = json!({ "access_token": self.proof, "scope": "offline_access" });
                 ("POST", "/auth/google".to_owned(), body)
             }
             Deed::Refresh => {
@@ -74,7 +79,7 @@ impl Account {
                 ("POST", "/auth/refresh".to_owned(), json!({ "refresh_token": token }))
             }
             Deed::Link(Way::Second) => {
-                ("POST", format!("{identities}/google"), json!({ "id_token": self.second }))
+                ("POST", format!("{identities}/google"), json!({ "access_token": self.second }))
             }
             Deed::Link(Way::Contested) => {
                 ("POST", format!("{identities}/github"), json!({ "access_token": self.contested }))
@@ -89,6 +94,10 @@ impl Account {
             }
             Deed::RemovePassword => {
                 ("DELETE", "/api/me/password".to_owned(), json!({ "current_password": current }))
+            }
+            Deed::LogOut => {
+                let token = self.tokens.as_ref().map(|tokens| &tokens.refresh);
+                ("POST", "/auth/logout".to_owned(), json!({ "refresh_token": token }))
             }
             Deed::Delete => ("DELETE", "/api/me".to_owned(), Value::Null),
         }
@@ -120,6 +129,10 @@ impl Account {
                 self.wrong_passwords.extend(self.password.take());
                 self.end_everything();
             }
+            Deed::LogOut => {
+                self.logged_out.extend(self.tokens.as_ref().map(|tokens| session_id(&tokens.access)));
+                self.end_everything();
+            }
             Deed::Delete => {
                 self.wrong_passwords.extend(self.password.take());
                 self.end_everything();
@@ -139,6 +152,12 @@ impl Account {
         for tokens in &self.ended {
             let (handle, _) = hashes(&tokens.refresh);
             assert!(!stored.sessions.contains_key(&handle), "a session that was ended is there");
+        }
+        for session in &self.logged_out {
+            assert!(
+                stored.ended_sessions.contains(session),
+                "verifiers are not told of a session that was ended"
+            );
         }
         let Some(user_id) = &self.user_id else {
             assert!(!stored.has_identity("google", &self.person.sub), "an identity without its user");
@@ -171,6 +190,11 @@ impl Account {
                 == Some(&secret)
         })
     }
+}
+
+/// The `sid` of an access token.
+fn session_id(access_token: &str) -> String {
+    claims(access_token)["sid"].as_str().expect("a token of a session").to_owned()
 }
 
 fn hashes(refresh_token: &str) -> (String, String) {

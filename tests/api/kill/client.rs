@@ -19,7 +19,7 @@ pub struct Client {
     requests: u32,
     pub account: Account,
     /// Of this life of the service: what was answered.
-    answered: Vec<(String, Option<&'static str>)>,
+    answered: Vec<(String, Deed, Option<&'static str>)>,
     /// The request that was on its way when the connection died.
     cut_off: Option<(String, Deed)>,
 }
@@ -68,7 +68,8 @@ impl Client {
             0..15 if changes_passwords => self.new_password(),
             0..8 => Deed::Refresh,
             8..13 => self.toggle(Way::Second),
-            13..17 => self.toggle(Way::Contested),
+            13..16 => self.toggle(Way::Contested),
+            16..18 => Deed::LogOut,
             _ => Deed::Delete,
         }
     }
@@ -92,7 +93,7 @@ impl Client {
         let status = match deed {
             Deed::SignUp | Deed::SignIn | Deed::Refresh => 200,
             Deed::Link(Way::Contested) if reply.body["code"] == "identity_in_use" => {
-                self.answered.push((id, None));
+                self.answered.push((id, deed, None));
                 return Ok(());
             }
             Deed::Link(_) => 201,
@@ -106,7 +107,7 @@ impl Client {
             assert!(known.is_none_or(|known| *known == outcome.user_id), "{id}: somebody else's account");
             assert!(outcome.tokens.is_some(), "{id}: {}", reply.body);
         }
-        self.answered.push((id, deed.event()));
+        self.answered.push((id, deed.clone(), deed.event()));
         self.account.follow(deed, outcome);
         Ok(())
     }
@@ -119,12 +120,12 @@ impl Client {
     /// With the service dead: every answer of its life is in the database, and what was not answered is there with its event
     /// or not at all. Answers with what was cut off.
     pub fn settle(&mut self, stored: &Stored, news: &mut HashMap<String, Vec<Event>>) -> Option<CutOff> {
-        for (id, event) in self.answered.drain(..) {
-            let events = news.remove(&id).unwrap_or_default();
+        for (id, deed, event) in self.answered.drain(..) {
+            let events = main_events(&deed, news.remove(&id));
             assert_eq!(kinds(&events), Vec::from_iter(event), "the events of {id}, which was answered");
         }
         let settled = self.cut_off.take().map(|(id, deed)| {
-            let events = news.remove(&id).unwrap_or_default();
+            let events = main_events(&deed, news.remove(&id));
             let done = match (deed.event(), events.first()) {
                 (Some(kind), Some(event)) => {
                     assert_eq!(kinds(&events), [kind], "the events of {id}");
@@ -162,6 +163,11 @@ pub fn ask(
     let mut headers = vec![("X-Request-Id", id)];
     headers.extend(bearer.as_ref().map(|bearer| ("Authorization", bearer.as_str())));
     line.ask(&http_request(method, &path, &headers, &body))
+}
+
+/// Without those that may come beside the deed.
+fn main_events(deed: &Deed, events: Option<Vec<Event>>) -> Vec<Event> {
+    events.unwrap_or_default().into_iter().filter(|event| !deed.may_tell(&event.kind)).collect()
 }
 
 fn kinds(events: &[Event]) -> Vec<&str> {

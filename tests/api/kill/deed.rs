@@ -23,6 +23,7 @@ pub enum Deed {
     /// The first one, or another.
     SetPassword(String),
     RemovePassword,
+    LogOut,
     Delete,
 }
 
@@ -36,7 +37,19 @@ impl Deed {
             Self::Unlink(_) => Some("identity.unlinked"),
             Self::SetPassword(_) => Some("password.set"),
             Self::RemovePassword => Some("password.removed"),
+            Self::LogOut => Some("session.ended"),
             Self::Delete => Some("user.deleted"),
+        }
+    }
+
+    /// Events that may come beside it: of a method that was not used for an hour, of a request that was repeated, of an address
+    /// that came or went with an identity.
+    pub fn may_tell(&self, kind: &str) -> bool {
+        match self {
+            Self::SignIn => kind == "sign_in.succeeded",
+            Self::Refresh => kind == "session.repeated",
+            Self::Link(_) | Self::Unlink(_) => kind == "user.email_changed",
+            _ => false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The database while nobody serves it: read past the service, and compared with itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -57,6 +57,12 @@ pub struct Event {
 }
 
 #[derive(QueryableByName)]
+struct Ended {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+#[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = BigInt)]
     number: i64,
@@ -69,6 +75,8 @@ pub struct Stored {
     pub identities: HashMap<String, Vec<Identity>>,
     /// By handle.
     pub sessions: HashMap<String, Session>,
+    /// By id.
+    pub ended_sessions: HashSet<String>,
 }
 
 impl Stored {
@@ -77,6 +85,8 @@ impl Stored {
             "SELECT id, password_hash IS NOT NULL AS has_password, email IS NOT NULL AS has_email FROM users";
         let identities = "SELECT id, user_id, provider, provider_id FROM identities";
         let sessions = "SELECT user_id, handle_hash, secret_hash, previous_secret_hash FROM sessions";
+        let ended: Vec<Ended> =
+            sql_query("SELECT id FROM ended_sessions").load(conn).expect("ended sessions");
         let users: Vec<User> = sql_query(users).load(conn).expect("users");
         let rows: Vec<Identity> = sql_query(identities).load(conn).expect("identities");
         let sessions: Vec<Session> = sql_query(sessions).load(conn).expect("sessions");
@@ -88,6 +98,7 @@ impl Stored {
             users: users.into_iter().map(|row| (row.id.clone(), row)).collect(),
             identities,
             sessions: sessions.into_iter().map(|row| (row.handle_hash.clone(), row)).collect(),
+            ended_sessions: ended.into_iter().map(|row| row.id).collect(),
         }
     }
 
@@ -140,7 +151,8 @@ impl Trail {
         let stored = Stored::read(&mut conn);
         let last = &self.last;
         let events = format!(
-            "SELECT id, kind, user_id, request_id, detail FROM events WHERE id > '{last}' ORDER BY id"
+            // Rejected sign-ins are counted for many requests together.
+            "SELECT id, kind, user_id, request_id, detail FROM events WHERE id > '{last}' AND kind <> 'sign_in.refused' ORDER BY id"
         );
         let events: Vec<Event> = sql_query(events).load(&mut conn).expect("events");
         let mut news: HashMap<String, Vec<Event>> = HashMap::new();
