@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokenbooth::clock::Clock;
 use tokenbooth::mock::{GithubUser, Person};
+use tokenbooth::settings::Sources;
 
 use crate::databases::TestDatabase;
 use crate::support::both_doors::{ID_TOKEN, claims};
@@ -16,6 +17,11 @@ const FRESH_FOR: i64 = 600;
 /// An ID token of this person that the mock issued `age` seconds before the service's clock.
 fn id_token(app: &TestApp, person: &Person, age: i64) -> String {
     app.mock.google().id_token_of(person, json!({ "iat": app.clock.now().0 - age }))
+}
+
+/// The one request that uses a token up must be answered, however busy the machine is.
+fn single_use(sources: Sources) -> Sources {
+    sources.with("providers.google.single_use", "true").with("database.timeout", "60s")
 }
 
 async fn sign_in(app: &TestApp, name: &str) -> SignedIn {
@@ -285,12 +291,12 @@ on_both_databases! {
     }
 
     async fn with_single_use_each_id_token_is_accepted_once_on_all_replicas(db: TestDatabase) {
-        let app = TestApp::start_with(db, |sources| sources.with("providers.google.single_use", "true")).await;
-        let other = app.replica_with(|sources| sources.with("providers.google.single_use", "true")).await;
+        let app = TestApp::start_with(db, single_use).await;
+        let other = app.replica_with(single_use).await;
         sign_in(&app, "alice").await;
         for name in ["alice", "newcomer"] {
             let token = id_token(&app, &Person::named(name), 1);
-            let answers = join_all((0..50).flat_map(|_| [&app, &other]).map(|replica| replica.exchange_id_token(&token))).await;
+            let answers = join_all((0..20).flat_map(|_| [&app, &other]).map(|replica| replica.exchange_id_token(&token))).await;
             let (good, refused): (Vec<&Answer>, Vec<&Answer>) = answers.iter().partition(|answer| answer.status == 200);
             assert_eq!(good.len(), 1, "{name}");
             for answer in refused {

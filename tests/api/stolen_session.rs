@@ -8,6 +8,7 @@ use tokenbooth::mock::{GithubUser, Person};
 
 use crate::databases::TestDatabase;
 use crate::support::both_doors::claims;
+use crate::support::oauth::Service;
 use crate::support::{Answer, SignedIn, TestApp};
 
 const OWNER: Place = Place { ip: "192.0.2.1", agent: "Phone/1" };
@@ -71,7 +72,7 @@ fn assert_told(app: &TestApp, kind: &str, places: &[Place]) {
 }
 
 /// Asserts that the access token is worth nothing at any door of this replica.
-async fn assert_dead(app: &TestApp, jwt: &str) {
+async fn assert_dead(app: &TestApp, service: &Service, jwt: &str) {
     app.me(jwt).await.assert_problem(401, "invalid_token");
     app.get_as("/auth/verify", jwt).await.assert_problem(401, "invalid_token");
     app.get_as("/auth/verify/user", jwt).await.assert_problem(401, "invalid_token");
@@ -79,8 +80,7 @@ async fn assert_dead(app: &TestApp, jwt: &str) {
     let password = json!({ "new_password": "correct horse battery staple" });
     app.send_as("PUT", "/api/me/password", jwt, &password).await.assert_problem(401, "invalid_token");
     app.send_as("POST", "/auth/logout-all", jwt, &Value::Null).await.assert_problem(401, "invalid_token");
-    let service = app.create_client("Gateway", "read");
-    let seen = app.post_form_as("/oauth/introspect", &service, &[("token", jwt)]).await;
+    let seen = app.post_form_as("/oauth/introspect", service, &[("token", jwt)]).await;
     assert_eq!(seen.json, json!({ "active": false }));
 }
 
@@ -88,6 +88,7 @@ on_both_databases! {
     async fn every_end_of_a_session_reaches_its_access_tokens_on_every_replica(db: TestDatabase) {
         let app = start(db).await;
         let other = app.replica().await;
+        let service = app.create_client("Gateway", "read");
         let bystander = sign_in(&app, OWNER).await;
         for end in ["reuse", "logout", "by id", "idle", "revoked"] {
             let session = sign_in(&app, OWNER).await;
@@ -100,7 +101,7 @@ on_both_databases! {
                     let last = refresh(&app, next.refresh_token(), OWNER).await.assert_signed_in();
                     refresh(&app, session.refresh_token(), THIEF).await.assert_problem(401, "invalid_refresh_token");
                     for replica in [&app, &other] {
-                        assert_dead(replica, &last.jwt).await;
+                        assert_dead(replica, &service, &last.jwt).await;
                     }
                 }
                 "logout" => {
@@ -119,7 +120,7 @@ on_both_databases! {
             }
             for replica in [&app, &other] {
                 for jwt in [&session.jwt, &next.jwt] {
-                    assert_dead(replica, jwt).await;
+                    assert_dead(replica, &service, jwt).await;
                 }
                 assert_eq!(replica.me(&bystander.jwt).await.status, 200, "{end}");
             }
@@ -173,7 +174,7 @@ on_both_databases! {
         refresh(&app, alice.refresh_token(), OWNER_ELSEWHERE).await.assert_problem(401, "invalid_refresh_token");
         assert_told(&app, "session.repeated", &[OWNER_ELSEWHERE]);
         assert_told(&app, "refresh.reused", &[OWNER_ELSEWHERE]);
-        assert_dead(&app, &first.jwt).await;
+        assert_dead(&app, &app.create_client("Gateway", "read"), &first.jwt).await;
     }
 
     async fn another_address_and_another_program_is_a_thief_even_within_the_grace(db: TestDatabase) {
@@ -183,7 +184,7 @@ on_both_databases! {
         refresh(&app, alice.refresh_token(), THIEF).await.assert_problem(401, "invalid_refresh_token");
         refresh(&app, first.refresh_token(), OWNER).await.assert_problem(401, "invalid_refresh_token");
         assert_told(&app, "refresh.reused", &[THIEF]);
-        assert_dead(&app, &first.jwt).await;
+        assert_dead(&app, &app.create_client("Gateway", "read"), &first.jwt).await;
     }
 
     async fn a_third_repeat_from_another_address_is_reuse(db: TestDatabase) {

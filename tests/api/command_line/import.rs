@@ -104,7 +104,7 @@ on_both_databases! {
         let shown = show(&app.db, ANN);
         assert_eq!(
             shown.as_object().expect("an object").iter().filter(|(name, _)| *name != "identities").map(|(_, value)| value.clone()).collect::<Vec<_>>(),
-            json!([false, "https://example.com/ann.png", "2023-05-04T03:02:00Z", false, "ann@example.com", ANN, "2024-01-31T12:34:56Z", "Ann Example"])
+            json!([false, "https://example.com/ann.png", "2023-05-04T03:02:00Z", false, "ann@example.com", false, ANN, "2024-01-31T12:34:56Z", "Ann Example"])
                 .as_array().cloned().expect("a list")
         );
         let hidden = show(&app.db, BEN);
