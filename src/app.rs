@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::account::AccountRules;
 use crate::account::housekeeping::Housekeeping;
 use crate::account::revocation_feed::RevocationFeed;
-use crate::clock::{SharedClock, SystemClock};
+use crate::clock::{SharedClock, SystemClock, Timestamp};
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
 use crate::http;
@@ -33,7 +33,7 @@ use crate::secrets::Secrets;
 use crate::service_manager;
 use crate::settings::{DatabaseSettings, PublicUrl, Settings, SettingsError};
 use crate::state::AppState;
-use crate::token::{SealError, Tokens};
+use crate::token::{CarriedSeal, CursorKeys, Tokens};
 
 /// An idle connection is closed after this, so that a stopping process need not wait longer for it.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -84,9 +84,6 @@ pub enum StartError {
     /// The ring of keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The keys derived from it.
-    #[error("token.secret, token.previous_secrets: {0}")]
-    Sealing(#[from] SealError),
     /// The server.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),
@@ -123,19 +120,18 @@ impl Tokenbooth {
         let rules = Arc::new(AccountRules::new(&settings));
         let rate_limits = settings.rate_limit.enabled.then(|| RateLimits::new(&settings.rate_limit));
         let passwords = Passwords::new(&settings.password)?;
-        let (tokens, key_store) = keys::load(&settings, &secrets)?;
+        let (tokens, key_store) = keys::begin(&settings, &secrets, clock.now())?;
         let tokens = Arc::new(tokens);
         let key_watch = KeyWatch::start(&db, key_store, &tokens);
         let housekeeping = Housekeeping::start(&db, &settings, &clock);
         let stopping = AtomicBool::new(false);
         let state = Data::new(AppState {
+            cursor_keys: CursorKeys::new(&tokens, &clock),
+            attempt_keys: CarriedSeal::of_transactions(&tokens, &clock),
+            code_keys: CarriedSeal::of_codes(&tokens, &clock),
             tokens,
             key_watch,
             revocation_feed: RevocationFeed::default(),
-            refresh_keys: Arc::new(secrets.derive("refresh token")),
-            cursor_keys: secrets.derive("cursor"),
-            attempt_keys: secrets.sealing("sign-in attempt")?,
-            code_keys: secrets.sealing("one-time code")?,
             public_url: PublicUrl::of(&settings),
             rules,
             settings,
@@ -341,8 +337,8 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 /// What signs and verifies our tokens by these settings.
-pub(crate) fn tokens(settings: &Settings) -> Result<Tokens, StartError> {
-    Ok(keys::load(settings, &secrets(settings)?)?.0)
+pub(crate) fn tokens(settings: &Settings, now: Timestamp) -> Result<Tokens, StartError> {
+    Ok(keys::load(settings, &secrets(settings)?, now)?.0)
 }
 
 pub(crate) fn secrets(settings: &Settings) -> Result<Secrets, StartError> {

@@ -18,7 +18,7 @@ use crate::password::Passwords;
 use crate::provider::Providers;
 use crate::rate_limit::RateLimits;
 use crate::settings::{PublicUrl, Settings};
-use crate::token::{Claims, DerivedKeys, SealingKeys, TokenError, Tokens};
+use crate::token::{CarriedSeal, Claims, CursorKeys, SuccessorKeys, TokenError, Tokens};
 
 /// One for all workers, made by [`crate::Tokenbooth`].
 pub(crate) struct AppState {
@@ -27,14 +27,12 @@ pub(crate) struct AppState {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) key_watch: KeyWatch,
     pub(crate) revocation_feed: RevocationFeed,
-    /// What the next refresh token is made with.
-    pub(crate) refresh_keys: Arc<DerivedKeys>,
     /// What the cursors of lists are signed with.
-    pub(crate) cursor_keys: DerivedKeys,
+    pub(crate) cursor_keys: CursorKeys,
     /// What the cookies of sign-ins under way are sealed with.
-    pub(crate) attempt_keys: SealingKeys,
+    pub(crate) attempt_keys: CarriedSeal,
     /// What one-time codes are sealed with.
-    pub(crate) code_keys: SealingKeys,
+    pub(crate) code_keys: CarriedSeal,
     pub(crate) public_url: PublicUrl,
     pub(crate) rules: Arc<AccountRules>,
     pub(crate) providers: Providers,
@@ -60,6 +58,11 @@ impl AppState {
         request.app_data::<Data<Self>>().cloned().ok_or_else(|| {
             ApiError::internal("this App has no tokenbooth: call .configure(tokenbooth.routes()) on it")
         })
+    }
+
+    /// What the next refresh token is made with, as the key set is now.
+    pub(crate) fn successor_keys(&self) -> Arc<SuccessorKeys> {
+        Arc::new(self.tokens.keyring().successor_keys(self.clock.now()))
     }
 
     /// Whether a token that was refused with `error` deserves another look at the ring, [`KeyWatch::look_again`], before that

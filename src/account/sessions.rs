@@ -4,6 +4,7 @@
 //! lost, or two tabs may have refreshed at once: within `refresh.grace` from anywhere, later only from the address of the first
 //! use. Anything else is reuse, and the session ends, because only a thief or a broken client does that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,7 +18,7 @@ use crate::db::{Db, DbConn, DbError, events, sessions, users};
 use crate::event::{EventKind, Origin};
 use crate::session::{HashedToken, Place, Session};
 use crate::settings::RefreshSettings;
-use crate::token::{DerivedKeys, NoRandomness, RefreshToken};
+use crate::token::{NoRandomness, RefreshToken, SuccessorKeys};
 use crate::user::{User, UserId};
 
 /// A third repeat of one token from another address than that of its first use is reuse: a person who moves between networks has
@@ -206,19 +207,19 @@ pub async fn owner(db: &Db, presented: &RefreshToken) -> Result<Option<UserId>, 
 /// [`AccountError::InvalidRefreshToken`], or the database's.
 pub async fn refresh(
     db: &Db,
-    keys: &std::sync::Arc<DerivedKeys>,
+    keys: &Arc<SuccessorKeys>,
     presented: RefreshToken,
     place: Place,
     times: Times,
     origin: &Origin,
 ) -> Result<Refreshed, AccountError> {
-    let (keys, origin) = (std::sync::Arc::clone(keys), origin.clone());
+    let (keys, origin) = (Arc::clone(keys), origin.clone());
     db.write(move |conn| refresh_now(conn, &keys, &presented, &place, times, &origin)).await?
 }
 
 fn refresh_now(
     conn: &mut DbConn,
-    keys: &DerivedKeys,
+    keys: &SuccessorKeys,
     presented: &RefreshToken,
     place: &Place,
     times: Times,
@@ -237,9 +238,15 @@ fn refresh_now(
         sessions::delete(conn, session.id, None, times.now)?;
         return refused("its session is past refresh.idle_ttl or refresh.absolute_ttl");
     }
+    let is_first = session.previous.is_none();
     let token = match times.standing(&presented.secret_hash(), &session, Some(place)) {
+        // Whoever has that key and an earlier token of this session can compute this one.
+        Standing::Current if presented.is_of_retired_key(!is_first, keys) => {
+            sessions::delete(conn, session.id, None, times.now)?;
+            return refused("it was made with a key that is retired: its session has been ended");
+        }
         Standing::Current => {
-            let next = presented.successor(keys);
+            let Some(next) = presented.successor(keys) else { return refused("no key is left to sign with") };
             sessions::rotate(conn, &session, &next.secret_hash(), place, times.now, times.now_ms)?;
             if *place != session.place {
                 append(conn, EventKind::SessionMoved, &session, place, &origin.by(user.id))?;
@@ -248,8 +255,9 @@ fn refresh_now(
         }
         Standing::Repeated => {
             // Made by a replica whose `token.secret` is not known here: no proof of theft.
-            let Some(successor) = presented.successor_stored_as(&session.secret, keys) else {
-                return refused("its successor was made under a secret that this replica does not have");
+            let successor = presented.successor_stored_as(&session.secret, keys);
+            let Some(successor) = successor.filter(|_| !presented.is_of_retired_key(false, keys)) else {
+                return refused("it was made with a key that is retired, or that this replica does not have");
             };
             if place.ip != session.place.ip {
                 sessions::count_repeat(conn, session.id)?;
@@ -286,14 +294,17 @@ fn append(
 pub async fn look_at(
     db: &Db,
     presented: &RefreshToken,
+    keys: &Arc<SuccessorKeys>,
     times: Times,
 ) -> Result<Option<Living>, AccountError> {
     let (handle, secret) = (presented.handle_hash(), presented.secret_hash());
+    let (presented, keys) = (presented.clone(), Arc::clone(keys));
     let living = db.run(move |conn| {
         let Some(session) = sessions::find_by_handle(conn, &handle)? else { return Ok(None) };
         let user = users::find(conn, session.user_id)?;
         let stands = user.is_some_and(|user| !user.disabled && user.token_version == session.token_version)
             && !times.has_ended(&session)
+            && !presented.is_of_retired_key(session.previous.is_some(), &keys)
             && !matches!(times.standing(&secret, &session, None), Standing::Used);
         Ok(stands.then(|| Living { user_id: session.user_id, ends_at: times.end_of(&session) }))
     });

@@ -119,7 +119,7 @@ fn show(out: &mut impl Write, token: &str) -> Result<(), CommandError> {
 }
 
 fn as_access_token(settings: &Settings, token: &str) -> Result<String, String> {
-    let tokens = app::tokens(settings).map_err(|error| error.to_string())?;
+    let tokens = app::tokens(settings, SystemClock.now()).map_err(|error| error.to_string())?;
     match tokens.verify(token, SystemClock.now()).map_err(|error| error.to_string())? {
         VerifiedClaims::User(claims) => user_accepts(settings, claims),
         VerifiedClaims::Client(claims) => client_accepts(settings, claims),

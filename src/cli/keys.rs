@@ -7,11 +7,11 @@ use clap::Subcommand;
 
 use super::CommandError;
 use super::database::open;
-use crate::app::{StartError, secrets};
+use crate::app::secrets;
 use crate::clock::{Clock, SystemClock};
 use crate::db;
 use crate::event::Origin;
-use crate::keys::{self, KeysError, ListedKey, Store};
+use crate::keys::{self, KeysError, ListedKey};
 use crate::settings::Settings;
 use crate::stored_key::KeyAlgorithm;
 
@@ -51,12 +51,9 @@ pub(super) enum KeysCommand {
 pub(super) fn run(settings: &Settings, command: &KeysCommand) -> Result<(), CommandError> {
     let conn = &mut open(settings)?;
     let secrets = secrets(settings)?;
-    // Not `keys::load`: what cannot be read must be listed, and can be retired.
-    let (tokens, store) = (
-        secrets.tokens(settings).map_err(StartError::from)?,
-        Store::of(settings, &secrets).map_err(KeysError::from)?,
-    );
     let origin = Origin::command_line(SystemClock.now());
+    // Not `keys::load`: what cannot be read must be listed, and can be retired.
+    let (tokens, store) = keys::for_command(conn, settings, &secrets, origin.at)?;
     let kid = match command {
         KeysCommand::List => {
             let listed = keys::list(conn, &tokens, &store, origin.at).map_err(KeysError::from)?;

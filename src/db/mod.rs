@@ -20,6 +20,7 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod spent_codes;
 mod statements;
+pub mod token_secrets;
 mod url;
 pub mod user_search;
 pub mod users;

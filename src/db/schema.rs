@@ -93,6 +93,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    token_secrets (id) {
+        id -> Text,
+        signs_from -> BigInt,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Text,
         email -> Nullable<Text>,
@@ -125,5 +132,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     sessions,
     signing_keys,
     spent_codes,
+    token_secrets,
     users,
 );

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::error::{ApiError, Code};
-use crate::token::DerivedKeys;
+use crate::token::CursorKeys;
 
 const MAX_LIMIT: usize = 200;
 const DEFAULT_LIMIT: usize = 50;
@@ -50,7 +50,7 @@ impl Wanted {
     ///
     /// # Errors
     /// 400 for a limit that is not 1 to 200, and for a cursor that is not ours.
-    pub(super) fn read(list: &'static str, query: &PageQuery, keys: &DerivedKeys) -> Result<Self, ApiError> {
+    pub(super) fn read(list: &'static str, query: &PageQuery, keys: &CursorKeys) -> Result<Self, ApiError> {
         let limit = match &query.limit {
             None => DEFAULT_LIMIT,
             Some(text) => text
@@ -82,7 +82,7 @@ impl Wanted {
         &self,
         mut rows: Vec<R>,
         id: impl Fn(&R) -> Uuid,
-        keys: &DerivedKeys,
+        keys: &CursorKeys,
     ) -> Page<T> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
@@ -94,17 +94,17 @@ impl Wanted {
     }
 }
 
-fn write_cursor(list: &str, id: Uuid, keys: &DerivedKeys) -> String {
+fn write_cursor(list: &str, id: Uuid, keys: &CursorKeys) -> String {
     let tag = keys.tag(&signed(list, id));
     BASE64_URL_SAFE_NO_PAD.encode([&id.as_bytes()[..], &tag[..TAG_BYTES]].concat())
 }
 
-fn read_cursor(list: &str, text: &str, keys: &DerivedKeys) -> Option<Uuid> {
+fn read_cursor(list: &str, text: &str, keys: &CursorKeys) -> Option<Uuid> {
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
     let (id, tag) = bytes.split_first_chunk::<16>()?;
     let id = Uuid::from_bytes(*id);
     // It guards no secret: how long the comparison takes may be known.
-    keys.tags(&signed(list, id)).any(|expected| expected[..TAG_BYTES] == *tag).then_some(id)
+    keys.any_tag(&signed(list, id), |expected| expected[..TAG_BYTES] == *tag).then_some(id)
 }
 
 fn signed(list: &str, id: Uuid) -> Vec<u8> {

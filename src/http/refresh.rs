@@ -119,7 +119,7 @@ async fn exchange(
     if let Some(user_id) = sessions::owner(&state.db, &presented).await? {
         within_account_limit(state, Account::User(user_id))?;
     }
-    let keys = &state.refresh_keys;
+    let keys = &state.successor_keys();
     let Refreshed { user, session_id, authentication, token } =
         sessions::refresh(&state.db, keys, presented, place, times(state), origin).await?;
     TokenAnswer::new(state, user, false, authentication.as_ref(), Some((session_id, token)))

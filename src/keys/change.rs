@@ -6,10 +6,10 @@ use serde_json::json;
 use super::KeysError;
 use super::store::{Store, StoreError};
 use crate::clock::Timestamp;
-use crate::db::{DbConn, DbError, events, signing_keys};
+use crate::db::{DbConn, DbError, events, signing_keys, token_secrets};
 use crate::event::{EventKind, Origin};
 use crate::stored_key::{KeyAlgorithm, StoredKey};
-use crate::token::{KeyState, PrivateJwk, Tokens};
+use crate::token::{KeyState, Keyring, PrivateJwk, Tokens};
 
 /// Seconds from a rotation until the key signs: every replica has looked three times by then.
 const LEAD: i64 = 3;
@@ -23,10 +23,6 @@ pub(crate) enum Refused {
         "it signs, and without it nobody could sign in: `tokenbooth keys rotate` first, and {LEAD} s later this"
     )]
     Signing,
-    #[error(
-        "it is of token.previous_secrets: take it out there, on every replica, and it is accepted no longer"
-    )]
-    OfSettings,
     #[error("it signs in a moment: `--force` calls that off, and whoever holds a token of it is logged out")]
     Next,
     #[error("tokens signed with it are good until {0}: wait, or log their holders out with `--force`")]
@@ -105,6 +101,29 @@ pub(crate) fn rotate(
     Ok(key.id)
 }
 
+/// Writes down that `token.secret` signs from now on, when it does not yet or another secret began after it, so that every replica
+/// knows until when the one before it verifies. A secret that is retired or has expired stays so: it does not begin again.
+pub(super) fn activate_secret(
+    conn: &mut DbConn,
+    tokens: &Tokens,
+    store: &Store,
+    now: Timestamp,
+) -> Result<(), KeysError> {
+    signing_keys::lock(conn)?;
+    let rows = store.list(conn)?;
+    let keyring = Keyring::clone(&tokens.keyring()).knowing(token_secrets::list(conn)?);
+    let base = keyring.base_id();
+    let state = keyring.schedule(&rows, tokens.life()).state(base, now);
+    let is_known = keyring.activations().iter().any(|(kid, _)| kid == base);
+    if is_known && matches!(state, Some(KeyState::Retired | KeyState::Expired | KeyState::Signing)) {
+        return Ok(());
+    }
+    // Where another secret can sign meanwhile, every replica is to know of this one first.
+    let lead = if keyring.previous_ids().next().is_some() { LEAD } else { 0 };
+    token_secrets::activate(conn, base, now.plus(lead))?;
+    Ok(())
+}
+
 /// Takes a key out of use, with its material. One that tokens may still be signed with only with `force`, and the one that
 /// signs never.
 pub(crate) fn retire(
@@ -116,11 +135,8 @@ pub(crate) fn retire(
     origin: &Origin,
 ) -> Result<(), Refused> {
     signing_keys::lock(conn)?;
-    let (keyring, rows) = (tokens.keyring(), store.list(conn)?);
-    if keyring.previous_ids().any(|id| id == kid) {
-        return Err(Refused::OfSettings);
-    }
-    let schedule = keyring.schedule(&rows, tokens.life());
+    let rows = store.list(conn)?;
+    let schedule = tokens.keyring().schedule(&rows, tokens.life());
     match schedule.state(kid, origin.at) {
         None => return Err(Refused::Unknown),
         Some(KeyState::Retired) => return Ok(()),
@@ -131,7 +147,7 @@ pub(crate) fn retire(
         }
         Some(KeyState::Next | KeyState::Previous | KeyState::Added | KeyState::Expired) => {}
     }
-    // `token.secret` has no row until it is retired.
+    // A secret of the settings has no row until it is retired.
     let of_secret = || StoredKey {
         id: kid.to_owned(),
         algorithm: KeyAlgorithm::Hs256,

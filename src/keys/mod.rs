@@ -12,7 +12,9 @@ mod watch;
 
 use std::sync::Arc;
 
+use self::change::activate_secret;
 pub(crate) use self::change::{generate, retire, rotate};
+use self::store::KeyRecords;
 pub(crate) use self::store::{Store, StoreError, Unreadable};
 pub(crate) use self::watch::KeyWatch;
 use crate::clock::Timestamp;
@@ -54,20 +56,73 @@ pub(crate) struct ListedKey {
     pub(crate) created_at: Option<Timestamp>,
 }
 
-/// The tokens by these settings, with the ring as it is kept now, and where that is.
+/// The tokens by these settings, with the ring as it is kept now, and where that is. Changes nothing.
 ///
 /// # Errors
-/// [`KeysError`]; every key must be readable.
-pub(crate) fn load(settings: &Settings, secrets: &Secrets) -> Result<(Tokens, Store), KeysError> {
-    let tokens = secrets.tokens(settings)?;
+/// [`KeysError`]; every key must be readable, and one must be left to sign with.
+pub(crate) fn load(
+    settings: &Settings,
+    secrets: &Secrets,
+    now: Timestamp,
+) -> Result<(Tokens, Store), KeysError> {
     let store = Store::of(settings, secrets)?;
-    let rows = store.list_unattended(settings)?;
+    let KeyRecords { rows, activations } = store.list_unattended(settings)?;
+    let tokens = secrets.tokens(settings, activations)?;
     let (keyring, unreadable) = assemble(&tokens, &store, &rows)?;
     if let Some((kid, reason)) = unreadable.into_iter().next() {
         return Err(KeysError::Unreadable(kid, reason));
     }
+    if !keyring.can_sign(now) {
+        return Err(NoSigningKey.into());
+    }
     tokens.use_keyring(keyring);
     Ok((tokens, store))
+}
+
+/// The same for a service that starts: that its `token.secret` signs is written down first.
+///
+/// # Errors
+/// [`KeysError`].
+pub(crate) fn begin(
+    settings: &Settings,
+    secrets: &Secrets,
+    now: Timestamp,
+) -> Result<(Tokens, Store), KeysError> {
+    let (tokens, store) = load(settings, secrets, now)?;
+    if is_newest(&tokens) {
+        return Ok((tokens, store));
+    }
+    let conn = &mut db::connect(&settings.database.url).map_err(StoreError::from)?;
+    db::change(conn, |conn| activate_secret(conn, &tokens, &store, now))?;
+    load(settings, secrets, now)
+}
+
+/// Whether it is written down that `token.secret` signs, and that of all secrets it began last.
+fn is_newest(tokens: &Tokens) -> bool {
+    let keyring = tokens.keyring();
+    let latest = keyring.activations().iter().max_by_key(|(_, from)| *from);
+    latest.is_some_and(|(kid, _)| kid == keyring.base_id())
+}
+
+/// The tokens and the place for a command, which works also where keys cannot be read or none is left to sign with.
+///
+/// # Errors
+/// [`KeysError`].
+pub(crate) fn for_command(
+    conn: &mut DbConn,
+    settings: &Settings,
+    secrets: &Secrets,
+    now: Timestamp,
+) -> Result<(Tokens, Store), KeysError> {
+    let mut activations = db::token_secrets::list(conn).map_err(StoreError::from)?;
+    let tokens = secrets.tokens(settings, activations.clone())?;
+    let base = tokens.keyring().base_id().to_owned();
+    // No service has started with it yet; the next one will.
+    if activations.iter().all(|(kid, _)| *kid != base) {
+        activations.push((base, now));
+        tokens.use_keyring(Keyring::clone(&tokens.keyring()).knowing(activations));
+    }
+    Ok((tokens, Store::of(settings, secrets)?))
 }
 
 /// The ring of these rows, and which of them are of no use. Of a key that is in use already nothing is read again: the row may
@@ -108,17 +163,15 @@ pub(crate) fn list(
 ) -> Result<Vec<ListedKey>, StoreError> {
     let (keyring, rows) = (tokens.keyring(), store.list(conn)?);
     let schedule = keyring.schedule(&rows, tokens.life());
-    let of_settings = |id: &str, state| ListedKey {
-        id: id.to_owned(),
-        algorithm: crate::stored_key::KeyAlgorithm::Hs256,
-        state,
-        created_at: None,
+    let of_settings = |id: &str| {
+        let algorithm = crate::stored_key::KeyAlgorithm::Hs256;
+        Some(ListedKey { id: id.to_owned(), algorithm, state: schedule.state(id, now)?, created_at: None })
     };
     let base = keyring.base_id();
-    let previous = keyring.previous_ids().filter(|id| rows.iter().all(|row| row.id != *id));
-    let mut listed: Vec<ListedKey> = previous.map(|id| of_settings(id, KeyState::Previous)).collect();
-    listed.extend(schedule.state(base, now).map(|state| of_settings(base, state)));
-    listed.extend(rows.iter().filter(|row| row.id != base).filter_map(|row| {
+    let mut listed: Vec<ListedKey> = keyring.previous_ids().filter_map(of_settings).collect();
+    listed.extend(of_settings(base));
+    let in_settings = |id: &str| id == base || keyring.previous_ids().any(|previous| previous == id);
+    listed.extend(rows.iter().filter(|row| !in_settings(&row.id)).filter_map(|row| {
         Some(ListedKey {
             id: row.id.clone(),
             algorithm: row.algorithm,
@@ -127,14 +180,4 @@ pub(crate) fn list(
         })
     }));
     Ok(listed)
-}
-
-/// The rows for a process that has no connection yet. A database without the table has none.
-fn rows_of(settings: &Settings) -> Result<Vec<StoredKey>, db::DbError> {
-    let url = &settings.database.url;
-    // SQLite would make the file; looking must not.
-    if url.file().is_some_and(|file| !file.exists()) || !db::pending_migrations(url)?.is_empty() {
-        return Ok(Vec::new());
-    }
-    db::signing_keys::list(&mut db::connect(url)?)
 }

@@ -4,11 +4,27 @@ use std::io;
 use std::path::PathBuf;
 
 use super::folder::Folder;
-use crate::db::{Db, DbConn, DbError, signing_keys};
+use crate::clock::Timestamp;
+use crate::db::{self, Db, DbConn, DbError, signing_keys, token_secrets};
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 use crate::stored_key::StoredKey;
 use crate::token::{PrivateJwk, SealError, SealingKeys};
+
+/// What is stored of the key set.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyRecords {
+    /// The keys made by `tokenbooth keys`, and what was retired.
+    pub(super) rows: Vec<StoredKey>,
+    /// Since when secrets sign, by their `kid`; in the database also when keys are in a folder.
+    pub(super) activations: Vec<(String, Timestamp)>,
+}
+
+impl KeyRecords {
+    fn read(conn: &mut DbConn) -> Result<Self, DbError> {
+        Ok(Self { rows: signing_keys::list(conn)?, activations: token_secrets::list(conn)? })
+    }
+}
 
 /// The place, and what keys are sealed with there.
 pub(crate) struct Store {
@@ -68,7 +84,7 @@ impl Store {
             None => Place::Database,
             Some(path) => Place::Folder(Folder::new(path.clone())),
         };
-        Ok(Self { place, sealing: secrets.sealing("key ring")? })
+        Ok(Self { place, sealing: secrets.sealing_of_stored_keys()? })
     }
 
     /// Every key.
@@ -82,29 +98,30 @@ impl Store {
         }
     }
 
-    /// As [`Store::list`], before there is a connection.
+    /// Every key, and since when secrets sign, before there is a connection.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(super) fn list_unattended(&self, settings: &Settings) -> Result<Vec<StoredKey>, StoreError> {
-        match &self.place {
-            Place::Database => Ok(super::rows_of(settings)?),
-            Place::Folder(folder) => folder.list(),
-        }
+    pub(super) fn list_unattended(&self, settings: &Settings) -> Result<KeyRecords, StoreError> {
+        let in_database = in_database_of(settings)?;
+        Ok(match &self.place {
+            Place::Database => in_database,
+            Place::Folder(folder) => KeyRecords { rows: folder.list()?, ..in_database },
+        })
     }
 
-    /// As [`Store::list`], in a thread that may block.
+    /// The same, in a thread that may block.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(super) async fn look(&self, db: &Db) -> Result<Vec<StoredKey>, StoreError> {
+    pub(super) async fn look(&self, db: &Db) -> Result<KeyRecords, StoreError> {
+        let in_database = db.run(KeyRecords::read).await?;
         match self.place.clone() {
-            Place::Database => Ok(db.run(signing_keys::list).await?),
+            Place::Database => Ok(in_database),
             Place::Folder(folder) => {
                 let listed = tokio::task::spawn_blocking(move || folder.list()).await;
-                listed.unwrap_or_else(|_| {
-                    Err(DbError::Unavailable("the service is stopping".to_owned()).into())
-                })
+                let stopped = |_| Err(DbError::Unavailable("the service is stopping".to_owned()).into());
+                Ok(KeyRecords { rows: listed.unwrap_or_else(stopped)?, ..in_database })
             }
         }
     }
@@ -158,4 +175,14 @@ impl Store {
             _ => Ok(None),
         }
     }
+}
+
+/// For a process that has no connection yet. A database without the tables has nothing in them.
+fn in_database_of(settings: &Settings) -> Result<KeyRecords, DbError> {
+    let url = &settings.database.url;
+    // SQLite would make the file; looking must not.
+    if url.file().is_some_and(|file| !file.exists()) || !db::pending_migrations(url)?.is_empty() {
+        return Ok(KeyRecords::default());
+    }
+    KeyRecords::read(&mut db::connect(url)?)
 }

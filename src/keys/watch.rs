@@ -9,10 +9,9 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::assemble;
-use super::store::{Store, StoreError};
+use super::store::{KeyRecords, Store, StoreError};
 use crate::db::{Db, DbError};
-use crate::stored_key::StoredKey;
-use crate::token::Tokens;
+use crate::token::{Keyring, Tokens};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -42,7 +41,7 @@ impl KeyWatch {
             db: db.clone(),
             store,
             tokens: Arc::clone(tokens),
-            seen: Vec::new(),
+            seen: KeyRecords::default(),
             told: HashSet::new(),
             blind: false,
         };
@@ -78,8 +77,8 @@ struct Observer {
     db: Db,
     store: Store,
     tokens: Arc<Tokens>,
-    /// The rows of the ring in use.
-    seen: Vec<StoredKey>,
+    /// The ring in use, as it is stored.
+    seen: KeyRecords,
     /// Keys of which it was said that they are of no use.
     told: HashSet<String>,
     /// The last look failed.
@@ -99,9 +98,9 @@ impl Observer {
     }
 
     /// Takes what was seen into use. What is wrong is said once.
-    fn take(&mut self, look: Result<Vec<StoredKey>, StoreError>) {
-        let rows = match look {
-            Ok(rows) => rows,
+    fn take(&mut self, look: Result<KeyRecords, StoreError>) {
+        let records = match look {
+            Ok(records) => records,
             Err(error) => {
                 if !self.blind {
                     log::warn!("the ring of keys cannot be looked at, and stays as it is: {error}");
@@ -113,10 +112,12 @@ impl Observer {
         if std::mem::take(&mut self.blind) {
             log::info!("the ring of keys can be looked at again");
         }
-        if rows == self.seen {
+        if records == self.seen {
             return;
         }
-        match assemble(&self.tokens, &self.store, &rows) {
+        let told = Keyring::clone(&self.tokens.keyring()).knowing(records.activations.clone());
+        self.tokens.use_keyring(told);
+        match assemble(&self.tokens, &self.store, &records.rows) {
             Ok((keyring, unreadable)) => {
                 self.tokens.use_keyring(keyring);
                 for (kid, reason) in unreadable {
@@ -129,6 +130,6 @@ impl Observer {
             }
             Err(error) => log::error!("the ring of keys stays as it is: {error}"),
         }
-        self.seen = rows;
+        self.seen = records;
     }
 }

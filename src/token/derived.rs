@@ -1,4 +1,4 @@
-//! Keys for what is not a JWT, derived from `token.secret`: one secret to keep, and no key serves two ends.
+//! Keys for what is not a JWT, derived from a key of the key set: one secret to keep, and no key serves two purposes.
 
 use std::fmt;
 
@@ -15,8 +15,13 @@ impl DerivedKeys {
     /// Keys for `purpose`, a short text that no other purpose has.
     #[must_use]
     pub fn new(secret: &SecretString, previous: &[SecretString], purpose: &str) -> Self {
-        let key = |secret| hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, purpose));
+        let key = |secret: &SecretString| hmac_key(secret.expose_secret().as_bytes(), purpose);
         Self { keys: std::iter::once(secret).chain(previous).map(key).collect() }
+    }
+
+    /// The key for `purpose` that is derived from this key material alone.
+    pub(super) fn of_material(material: &[u8], purpose: &str) -> Self {
+        Self { keys: vec![hmac_key(material, purpose)] }
     }
 
     /// The message's tag (32 bytes) under the current key.
@@ -31,9 +36,13 @@ impl DerivedKeys {
     }
 }
 
-/// 32 bytes that tell nothing of the secret, nor of those for another purpose.
-pub(super) fn derive(secret: &SecretString, purpose: &str) -> [u8; 32] {
-    let master = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
+fn hmac_key(material: &[u8], purpose: &str) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, &derive(material, purpose))
+}
+
+/// Derives 32 bytes that tell nothing of the key material, nor of those for another purpose.
+pub(super) fn derive(material: &[u8], purpose: &str) -> [u8; 32] {
+    let master = hmac::Key::new(hmac::HMAC_SHA256, material);
     // A token of ours is an HMAC under the same master, but of a text that begins with base64url.
     tag(&master, format!("\0tokenbooth {purpose}").as_bytes())
 }

@@ -117,6 +117,15 @@ impl PrivateJwk {
         Some(PublicJwk { kty, crv, x: x.clone(), y: y.cloned(), kid, alg, usage: "sig" })
     }
 
+    /// The bytes of the private half, which keys for other purposes are derived from.
+    pub(super) fn material(&self) -> Result<Vec<u8>, UnusableKey> {
+        match &self.material {
+            Material::Secret { k: private }
+            | Material::Edwards { d: private, .. }
+            | Material::Weierstrass { d: private, .. } => decode(private),
+        }
+    }
+
     /// Both halves, as the library takes them. That they belong together is checked.
     pub(super) fn keys(&self) -> Result<(Algorithm, EncodingKey, DecodingKey), UnusableKey> {
         match &self.material {

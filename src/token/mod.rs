@@ -1,6 +1,7 @@
 //! Our own tokens: a short-lived JWT with the internal user id as `sub`, issued here, verified here, by a ring of keys; the
 //! opaque refresh token that gets the next one; and sealed values, which clients carry for us.
 
+mod carried;
 mod claims;
 mod client_secret;
 mod derived;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
+pub use self::carried::{CarriedSeal, CursorKeys, SuccessorKeys};
 pub use self::claims::Claims;
 pub use self::client_secret::ClientSecret;
 pub use self::derived::DerivedKeys;
@@ -30,7 +32,7 @@ pub use self::one_time_code::OneTimeCode;
 pub use self::pkce::CodeChallenge;
 pub use self::random::{NoRandomness, unguessable};
 pub use self::refresh::RefreshToken;
-pub use self::schedule::{KeyState, Schedule};
+pub use self::schedule::{KeyOrigin, KeyState, Lifetimes, Schedule, Scheduled};
 pub use self::sealed::{SealError, SealingKeys};
 pub use self::subject::{NoSubject, Subject};
 pub use self::verified::{ClientClaims, TokenError, UserClaims, VerifiedClaims};
@@ -45,7 +47,7 @@ use crate::user::User;
 pub const MAX_ACCESS_TOKEN_BYTES: usize = 8 * 1024;
 
 /// How far ahead another replica's clock may be, in seconds, before its tokens are refused as issued in the future.
-const REPLICA_CLOCK_SKEW: i64 = 60;
+pub(crate) const REPLICA_CLOCK_SKEW: i64 = 60;
 
 /// Issues and verifies access tokens.
 #[derive(Debug)]

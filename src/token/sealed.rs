@@ -5,7 +5,7 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -34,10 +34,13 @@ impl SealingKeys {
     /// # Errors
     /// When the library takes no such key; it takes every 32 bytes.
     pub fn new(secret: &SecretString, previous: &[SecretString], purpose: &str) -> Result<Self, SealError> {
-        let key = |secret| {
-            RandomizedNonceKey::new(&AES_256_GCM_SIV, &derive(secret, purpose)).map_err(|_| SealError)
-        };
+        let key = |secret: &SecretString| nonce_key(secret.expose_secret().as_bytes(), purpose);
         Ok(Self { keys: std::iter::once(secret).chain(previous).map(key).collect::<Result<_, _>>()? })
+    }
+
+    /// The key for `purpose` that is derived from this key material alone.
+    pub(super) fn of_material(material: &[u8], purpose: &str) -> Result<Self, SealError> {
+        Ok(Self { keys: vec![nonce_key(material, purpose)?] })
     }
 
     /// The value under the current key: nonce, ciphertext and tag in base64url.
@@ -64,6 +67,10 @@ impl SealingKeys {
             serde_json::from_slice(text).ok()
         })
     }
+}
+
+fn nonce_key(material: &[u8], purpose: &str) -> Result<RandomizedNonceKey, SealError> {
+    RandomizedNonceKey::new(&AES_256_GCM_SIV, &derive(material, purpose)).map_err(|_| SealError)
 }
 
 impl SealingKeys {

@@ -13,7 +13,7 @@ pub(super) fn check(findings: &mut Findings, settings: &Settings, now: Timestamp
         // Looking would make the secret of development.
         return Ok(());
     }
-    match app::tokens(settings) {
+    match app::tokens(settings, now) {
         Ok(tokens) => {
             let keyring = tokens.keyring();
             let (kid, algorithm) = keyring.signing(now);

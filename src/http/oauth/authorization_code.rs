@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 
 use super::super::exchange::record;
 use super::super::origin::place;
+use super::super::redirect_flow::is_app;
 use super::super::token_answer::{TokenAnswer, wants_refresh_token};
 use super::client_authentication::authenticate_if_sent;
 use super::error::OAuthError;
@@ -64,9 +65,14 @@ async fn redeem(
     wanted: Option<Place>,
     origin: &Origin,
 ) -> Result<(SignIn, Option<Begun>), ApiError> {
-    let code =
-        OneTimeCode::unseal(code, &state.code_keys, state.clock.now()).map_err(AccountError::InvalidCode)?;
+    let invalid = AccountError::InvalidCode;
+    let code: OneTimeCode = state.code_keys.unseal(code).ok_or(invalid("it is no code of ours"))?;
+    code.check_expiry(state.clock.now(), state.settings.sign_in.code_ttl).map_err(invalid)?;
     let rejected = |problem| Err(AccountError::InvalidCode(problem).into());
+    // Also a code of ours, when the redirect URI was taken out of the settings since.
+    if !is_app(&code.redirect_uri, &state.settings.sign_in) {
+        return rejected("it was sent to a redirect_uri that sign_in.redirect_uris does not allow");
+    }
     if proof.client_id != state.settings.sign_in.client_id {
         return rejected("client_id is not the client that the code was issued to");
     }

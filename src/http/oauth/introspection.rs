@@ -121,7 +121,7 @@ async fn refresh_token(token: &RefreshToken, state: &AppState) -> Result<Option<
     if !state.settings.refresh.enabled {
         return Ok(None);
     }
-    let living = sessions::look_at(&state.db, token, times(state)).await?;
+    let living = sessions::look_at(&state.db, token, &state.successor_keys(), times(state)).await?;
     Ok(living.map(|living| Introspection {
         active: true,
         sub: Some(living.user_id.to_string()),

@@ -3,7 +3,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use uuid::Uuid;
 
@@ -34,7 +34,7 @@ pub(super) fn hand_over_code(
         code_challenge: back.code_challenge.clone(),
         expires_at: state.clock.now().after(state.settings.sign_in.code_ttl).0,
     };
-    let code = code.seal(&state.code_keys).map_err(ApiError::internal)?;
+    let code = SecretString::from(state.code_keys.seal(&code).map_err(ApiError::internal)?);
     let url = url_back(back, state.tokens.issuer(), &[("code", code.expose_secret())])?;
     Ok(redirect(StatusCode::FOUND, url.as_str()))
 }

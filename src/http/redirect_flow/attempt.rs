@@ -10,7 +10,7 @@ use super::super::cookies;
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
-use crate::token::{CodeChallenge, unguessable};
+use crate::token::{CodeChallenge, REPLICA_CLOCK_SKEW, unguessable};
 
 /// As many as a browser may have under way; one more, and the oldest are let go. A request's head has a limit.
 const MAX_ATTEMPTS: usize = 10;
@@ -123,6 +123,10 @@ impl Attempt {
         }
         if state.clock.now() >= Timestamp(attempt.expires_at) {
             return Err(invalid_state("the sign-in took longer than sign_in.state_ttl", state));
+        }
+        let latest = state.clock.now().after(state.settings.sign_in.state_ttl).plus(REPLICA_CLOCK_SKEW);
+        if Timestamp(attempt.expires_at) > latest {
+            return Err(invalid_state("the cookie of the sign-in is good for longer than one of ours", state));
         }
         Ok(attempt)
     }

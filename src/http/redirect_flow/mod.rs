@@ -17,7 +17,7 @@ pub(crate) use self::ask::{__path_agree_to_app_sign_in, agree_to_app_sign_in};
 pub(crate) use self::begin::{__path_begin_link, __path_begin_sign_in, begin_link, begin_sign_in};
 pub(crate) use self::callback::{__path_finish_sign_in, finish_sign_in};
 pub(crate) use self::form_post::{__path_pass_on_form, pass_on_form};
-pub(super) use self::target::RedirectTarget;
+pub(super) use self::target::{RedirectTarget, is_app};
 
 /// Where `provider` sends browsers back to; registered there.
 fn callback_url(state: &crate::state::AppState, provider: &str) -> String {
