@@ -1,5 +1,7 @@
 //! Connections: the one type that is either database, how it is opened, and the pool's view of it.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::{Duration, Instant};
 
 use diesel::connection::{CacheSize, SimpleConnection};
@@ -128,6 +130,7 @@ fn open(url: &DatabaseUrl, prepares: bool) -> Result<DbConn, DbError> {
             // A path that begins with "-" or "file:" must stay a path.
             let path = if path.is_absolute() { path.clone() } else { std::path::Path::new(".").join(path) };
             let path = path.to_str().ok_or_else(|| unavailable(&"the path is not Unicode"))?;
+            create_for_its_owner(path);
             let mut conn = SqliteConnection::establish(path).map_err(|error| unavailable(&error))?;
             for setting in SQLITE_SETTINGS {
                 apply_patiently(&mut conn, setting).map_err(|error| unavailable(&error))?;
@@ -135,6 +138,13 @@ fn open(url: &DatabaseUrl, prepares: bool) -> Result<DbConn, DbError> {
             Ok(DbConn::Sqlite(conn))
         }
     }
+}
+
+/// Makes a new file readable and writable by its owner only; SQLite gives its log and its shared memory beside it the same mode.
+/// The mode of a file that is there already is its administrator's, and `tokenbooth check` says when others can read it.
+fn create_for_its_owner(path: &str) {
+    // That it exists already is usual, and when it cannot be made SQLite says so.
+    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
 }
 
 /// A new file is turned to a write-ahead log by whoever has it alone, and `busy_timeout` does not count there: of
