@@ -168,10 +168,11 @@ pub(crate) fn list(
         Some(ListedKey { id: id.to_owned(), algorithm, state: schedule.state(id, now)?, created_at: None })
     };
     let base = keyring.base_id();
-    let mut listed: Vec<ListedKey> = keyring.previous_ids().filter_map(of_settings).collect();
+    // One that was retired has a row.
+    let previous = keyring.previous_ids().filter(|id| rows.iter().all(|row| row.id != *id));
+    let mut listed: Vec<ListedKey> = previous.filter_map(of_settings).collect();
     listed.extend(of_settings(base));
-    let in_settings = |id: &str| id == base || keyring.previous_ids().any(|previous| previous == id);
-    listed.extend(rows.iter().filter(|row| !in_settings(&row.id)).filter_map(|row| {
+    listed.extend(rows.iter().filter(|row| row.id != base).filter_map(|row| {
         Some(ListedKey {
             id: row.id.clone(),
             algorithm: row.algorithm,

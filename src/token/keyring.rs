@@ -136,12 +136,8 @@ impl Keyring {
     pub fn schedule(&self, rows: &[StoredKey], life: i64) -> Schedule {
         let retired = |kid: &str| rows.iter().any(|row| row.id == kid && row.retired_at.is_some());
         let since = |kid: &str| self.activations.iter().find(|(id, _)| id == kid).map(|(_, from)| *from);
-        let secret = |kid, signs_from| Scheduled {
-            kid,
-            origin: KeyOrigin::Secret,
-            signs_from,
-            retired: retired(kid),
-        };
+        let secret =
+            |kid, signs_from| Scheduled { kid, origin: KeyOrigin::Secret, signs_from, retired: retired(kid) };
         let base = secret(self.base_id(), Some(since(self.base_id()).unwrap_or(SINCE_EVER)));
         let previous = self.previous_ids().map(|kid| secret(kid, since(kid)));
         let gone = self.activations.iter().map(|(kid, from)| secret(kid, Some(*from)));
@@ -185,6 +181,12 @@ impl Keyring {
     #[must_use]
     pub fn base_id(&self) -> &str {
         &self.base.id
+    }
+
+    /// Whether the `kid` of `token.secret` was retired. The stored keys are sealed with it all the same.
+    #[must_use]
+    pub fn base_is_retired(&self) -> bool {
+        self.marks.retired.contains(&mark_of(&self.base.id))
     }
 
     /// The `kid`s of `token.previous_secrets`.

@@ -90,7 +90,8 @@ impl RefreshToken {
     /// sign a moment ago, or a replica of an earlier version made it, without a mark.
     #[must_use]
     pub fn successor_stored_as(&self, hash: &HashedToken, keys: &SuccessorKeys) -> Option<Self> {
-        let unmarked = |key: &RingKey| Self { secret: key.carried().successors().tag(&self.secret), ..self.clone() };
+        let unmarked =
+            |key: &RingKey| Self { secret: key.carried().successors().tag(&self.secret), ..self.clone() };
         keys.keys
             .iter()
             .flat_map(|key| [self.made_with(key), unmarked(key)])

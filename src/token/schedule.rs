@@ -118,7 +118,9 @@ impl Schedule {
             _ if turn.retired => KeyState::Retired,
             None if turn.is_only_added() => KeyState::Added,
             Some(_) if self.signing(now) == Some(kid) => KeyState::Signing,
-            _ if replaced && turn.opens_until(self.lifetimes).is_some_and(|end| end <= now) => KeyState::Expired,
+            _ if replaced && turn.opens_until(self.lifetimes).is_some_and(|end| end <= now) => {
+                KeyState::Expired
+            }
             Some(from) if from > now && !replaced => KeyState::Next,
             _ => KeyState::Previous,
         })

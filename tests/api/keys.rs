@@ -3,6 +3,8 @@
 pub mod command;
 mod folder;
 mod forgeries;
+mod incident;
+mod leak;
 mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};
