@@ -16,10 +16,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::account::AccountRules;
 use crate::account::housekeeping::Housekeeping;
+use crate::account::providers::{self, OtherIssuer};
 use crate::account::revocation_feed::RevocationFeed;
 use crate::clock::{SharedClock, SystemClock, Timestamp};
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::{Connections, Door};
+use crate::event::Origin;
 use crate::http;
 use crate::jws::UnusableKey;
 use crate::keys::{self, KeyWatch, KeysError};
@@ -81,6 +83,9 @@ pub enum StartError {
     /// The secret of the tokens.
     #[error("token.secret, token.previous_secrets: {0}")]
     Secret(#[from] UnusableKey),
+    /// A provider's name stands for another issuer than before.
+    #[error(transparent)]
+    OtherIssuer(#[from] OtherIssuer),
     /// The ring of keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -110,7 +115,8 @@ impl Tokenbooth {
     /// # Errors
     /// [`StartError`].
     pub fn build_with_clock(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
-        migrate_or_refuse(&settings.database)?;
+        migrate_or_refuse(&settings)?;
+        register_issuers(&settings, clock.now())?;
         let metrics = Metrics::default();
         metrics.started(clock.now());
         let db = Db::connect(db_options(&settings.database), &metrics.rounds)?;
@@ -293,9 +299,14 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn migrate_or_refuse(database: &DatabaseSettings) -> Result<(), StartError> {
+fn migrate_or_refuse(settings: &Settings) -> Result<(), StartError> {
+    let database = &settings.database;
     if db::copy::is_marked(&mut db::connect(&database.url)?)? {
         return Err(StartError::HalfCopied);
+    }
+    // Not before: a service that finds no database says so in the one line to read.
+    for line in settings.read_from.lines() {
+        log::info!("settings: {line}");
     }
     if database.migrate_on_start {
         for name in db::migrate(&database.url)? {
@@ -307,6 +318,13 @@ fn migrate_or_refuse(database: &DatabaseSettings) -> Result<(), StartError> {
         0 => Ok(()),
         pending => Err(StartError::Unmigrated(pending)),
     }
+}
+
+/// Stores the issuers of providers that are used for the first time.
+fn register_issuers(settings: &Settings, now: Timestamp) -> Result<(), StartError> {
+    let (conn, origin) = (&mut db::connect(&settings.database.url)?, Origin::command_line(now));
+    let configured = settings.providers.issuers();
+    Ok(db::change(conn, |conn| providers::register(conn, &configured, &origin))??)
 }
 
 /// The pool's size is chosen by backend: SQLite has one writer, and its readers share the machine with us.

@@ -20,14 +20,7 @@ const SECRET_BYTES: usize = 48;
 /// # Errors
 /// The file's path and the system's reason.
 pub(crate) fn read_or_create(url: &DatabaseUrl) -> Result<SecretString, (PathBuf, io::Error)> {
-    let path = match url.file() {
-        Some(file) => {
-            let mut name = file.file_name().unwrap_or_default().to_owned();
-            name.push(".secret");
-            file.with_file_name(name)
-        }
-        None => PathBuf::from("tokenbooth.secret"),
-    };
+    let path = path(url);
     let failed = |reason| (path.clone(), reason);
     if let Some(secret) = read(&path).map_err(failed)? {
         return Ok(secret);
@@ -35,6 +28,18 @@ pub(crate) fn read_or_create(url: &DatabaseUrl) -> Result<SecretString, (PathBuf
     create(&path).map_err(failed)?;
     log::warn!("token.secret is not set: one was made for development and kept in {}", path.display());
     read(&path).map_err(failed)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+}
+
+/// Returns where the secret is kept.
+pub(crate) fn path(url: &DatabaseUrl) -> PathBuf {
+    match url.file() {
+        Some(file) => {
+            let mut name = file.file_name().unwrap_or_default().to_owned();
+            name.push(".secret");
+            file.with_file_name(name)
+        }
+        None => PathBuf::from("tokenbooth.secret"),
+    }
 }
 
 fn read(path: &Path) -> io::Result<Option<SecretString>> {

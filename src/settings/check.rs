@@ -17,6 +17,7 @@ impl Settings {
     pub(super) fn problems(&self) -> Vec<SettingsError> {
         let mut problems = Vec::new();
         self.check_secrets(&mut problems);
+        self.check_published_secret(&mut problems);
         self.check_urls(&mut problems);
         self.check_values(&mut problems);
         problems.extend(self.password.check().err());
@@ -56,6 +57,7 @@ impl Settings {
             }
             problems.extend(oidc.check(name).err());
         }
+        problems.extend(self.providers.check_issuers().err());
     }
 
     fn check_secrets(&self, problems: &mut Vec<SettingsError>) {
@@ -138,6 +140,7 @@ impl Settings {
                 problems.push(SettingsError::new(key, "it is too short", format!("Use at least {least:?}")));
             }
         }
+        self.check_bounds(problems);
         if self.admin.emails.iter().any(|email| !email.contains('@')) {
             problems.push(SettingsError::new(
                 "admin.emails",
@@ -156,6 +159,53 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What is accepted by its lifetime alone must not outlive the moment when somebody notices that it leaked.
+    fn check_bounds(&self, problems: &mut Vec<SettingsError>) {
+        let bounded = [
+            ("token.access_ttl", self.token.access_ttl, Duration::from_hours(24), "24h"),
+            ("sign_in.code_ttl", self.sign_in.code_ttl, Duration::from_mins(10), "10m"),
+            ("sign_in.state_ttl", self.sign_in.state_ttl, Duration::from_hours(1), "1h"),
+        ];
+        for (key, value, most, written) in bounded {
+            if value > most {
+                let problem =
+                    format!("it is {}, at most {written} are accepted", humantime::format_duration(value));
+                problems.push(SettingsError::new(key, problem, format!("Use \"{written}\" or less")));
+            }
+        }
+    }
+
+    /// A secret that anybody can know is none. Only for `token.secret`: a previous one has to unseal stored keys until they are
+    /// sealed anew.
+    fn check_published_secret(&self, problems: &mut Vec<SettingsError>) {
+        let Some(secret) = self.token.secret.as_ref().map(ExposeSecret::expose_secret) else { return };
+        let problem = match () {
+            () if self.environment == Environment::Development => return,
+            () if is_repetition(secret) => "it is one short text, repeated",
+            () if is_published(secret) => {
+                "it stands in the documentation or an example, where everybody can read it"
+            }
+            () => return,
+        };
+        problems.push(SettingsError::new("token.secret", problem, "Make one with `openssl rand -base64 48`"));
+    }
+}
+
+/// Secrets that stand in the documentation, an example or a script of this repository. A test compares this list with them.
+const PUBLISHED_SECRETS: [&str; 2] =
+    ["for-this-check-and-for-nothing-else-0123456789", "a secret of the benchmarks, used nowhere else"];
+
+fn is_published(secret: &str) -> bool {
+    PUBLISHED_SECRETS.contains(&secret.trim())
+}
+
+/// Whether the secret repeats a text of at most four bytes.
+fn is_repetition(secret: &str) -> bool {
+    let bytes = secret.as_bytes();
+    (1..=4).any(|period| bytes.iter().zip(bytes.iter().skip(period)).all(|(one, other)| one == other))
+}
+
 /// `https`, or `http` to this machine.
 pub(crate) fn check_provider_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "it is not a URL")?;
@@ -170,5 +220,69 @@ pub(crate) fn check_provider_url(text: &str) -> Result<Url, &'static str> {
         "http" if loopback => Ok(url),
         "http" => Err("plain http:// to another machine would let anyone on the way sign in as anyone"),
         _ => Err("it is neither https:// nor http://"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn files_in(path: &Path, found: &mut Vec<PathBuf>) {
+        if path.is_file() {
+            found.push(path.to_owned());
+            return;
+        }
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            let skipped = ["target", "node_modules", ".git"].iter().any(|name| entry.file_name() == *name);
+            if !skipped {
+                files_in(&entry.path(), found);
+            }
+        }
+    }
+
+    /// What a line sets as `token.secret`, however it is written, if it is long enough to be a secret.
+    fn secrets_in(line: &str) -> Vec<String> {
+        let sets = line.contains("TOKEN__SECRET=") || line.contains("\"token.secret\"") || {
+            let start = line.trim_start_matches(['#', ' ', '$']);
+            start.starts_with("secret = ") || start.starts_with("previous_secrets = ")
+        };
+        if !sets {
+            return Vec::new();
+        }
+        let quoted = line.split('"').skip(1).step_by(2).map(str::to_owned);
+        let assigned = line.split("SECRET=").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        let assigned = assigned.map(|value| value.trim_matches(['"', '\'', '`']).to_owned());
+        let drawn = |text: &String| ["$(", "${", "<", "%s"].iter().any(|mark| text.contains(mark));
+        quoted.chain(assigned).filter(|text| text.len() >= MIN_SECRET_BYTES && !drawn(text)).collect()
+    }
+
+    #[test]
+    fn every_secret_that_stands_in_this_repository_is_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut files = Vec::new();
+        let places = "README.md CHANGELOG.md docs examples config contrib compose.yaml Dockerfile Makefile .ci benches/src";
+        for place in places.split(' ') {
+            files_in(&root.join(place), &mut files);
+        }
+        assert!(files.len() > 30, "{} files", files.len());
+        let mut found: Vec<String> = Vec::new();
+        for text in files.iter().filter_map(|file| fs::read_to_string(file).ok()) {
+            found.extend(text.lines().flat_map(secrets_in));
+        }
+        for secret in &found {
+            assert!(is_published(secret), "it is not in PUBLISHED_SECRETS: {secret}");
+        }
+        for secret in PUBLISHED_SECRETS {
+            assert!(found.iter().any(|found| found == secret), "it stands nowhere any more: {secret}");
+        }
+    }
+
+    #[test]
+    fn a_repetition_is_known_and_what_was_drawn_is_none() {
+        assert!(is_repetition(&"s".repeat(48)) && is_repetition(&"0123".repeat(8)));
+        assert!(!is_repetition("c5a1f04be2d87963a0b1e94d7f263c58"));
     }
 }

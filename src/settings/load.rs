@@ -7,12 +7,14 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::{Config, File, FileFormat};
 
 use super::explain::{SettingsError, explain, variable_name};
-use super::{LogFormat, Settings};
+use super::read_from::key_files;
+use super::{LogFormat, ReadFrom, Settings};
+use crate::secret_file;
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
 const DEVELOPMENT: &str = include_str!("../../config/development.toml");
@@ -144,12 +146,32 @@ impl Sources {
     fn read(&self) -> Result<Settings, SettingsError> {
         let environment = self.environment_named()?;
         let layers = self.layers(&environment)?;
+        let read_from = self.read_from(&environment, &layers);
         let mut settings: Settings = serde_path_to_error::deserialize(layers).map_err(|error| {
             let path = error.path().to_string();
             explain(&path, error.into_inner())
         })?;
         settings.environment = environment;
+        settings.read_from = read_from;
+        if settings.token.secret.is_none() && settings.environment == Environment::Development {
+            settings.read_from.files.push(secret_file::path(&settings.database.url));
+        }
         Ok(settings)
+    }
+
+    /// Names what is read; a variable that is empty is as good as none.
+    fn read_from(&self, environment: &Environment, layers: &Config) -> ReadFrom {
+        let files = self.folder.iter().flat_map(|folder| files_of(folder, environment));
+        let files = files.filter(|file| file.is_file()).chain(key_files(layers)).collect();
+        let url = variable_name("database.url");
+        let is_set = |name: &str| self.variables.get(name).is_some_and(|value| !value.is_empty());
+        let own = |name: &&String| {
+            let upper = name.to_uppercase();
+            upper.starts_with("TOKENBOOTH__") || upper == "TOKENBOOTH_ENV" || upper == "TOKENBOOTH_CONFIG_DIR"
+        };
+        let foreign = |name: &str| (name == "DATABASE_URL" && !is_set(&url)) || name == "RUST_LOG";
+        let variables = self.variables.keys().filter(|name| own(name) || foreign(name));
+        ReadFrom { files, variables: variables.filter(|name| is_set(name)).cloned().collect() }
     }
 
     /// `log.format`, also when something else is wrong: the complaint about it is written as the rest of the log would be.
@@ -196,7 +218,7 @@ impl Sources {
                     "Use development or production, or write that file",
                 ));
             }
-            for file in [folder.join("default.toml"), overlay_file] {
+            for file in files_of(folder, environment) {
                 layers = layers.add_source(File::from(file).format(FileFormat::Toml).required(false));
             }
         }
@@ -254,4 +276,9 @@ impl Sources {
             }
         }
     }
+}
+
+/// The files of a folder that are read, the last one on top.
+fn files_of(folder: &Path, environment: &Environment) -> [PathBuf; 2] {
+    [folder.join("default.toml"), folder.join(format!("{environment}.toml"))]
 }

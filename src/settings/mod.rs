@@ -3,11 +3,13 @@
 
 mod check;
 mod explain;
+mod issuers;
 mod load;
 mod oidc;
 mod password;
 mod providers;
 mod public_url;
+mod read_from;
 mod sign_in;
 mod values;
 
@@ -22,6 +24,8 @@ use serde::{Deserialize, Deserializer};
 
 pub(crate) use self::check::check_provider_url;
 pub use self::explain::SettingsError;
+pub use self::issuers::ProviderIssuer;
+pub(crate) use self::issuers::{APPLE_ISSUERS, issuer_of};
 pub use self::load::{Environment, Sources};
 pub use self::oidc::{
     AppleSettings, ClientAuthentication, EmailVerified, NoncePolicy, OidcKind, OidcSettings, Prompt,
@@ -30,6 +34,7 @@ pub use self::oidc::{
 pub use self::password::PasswordSettings;
 pub use self::providers::{GithubSettings, GoogleSettings, ProvidersSettings};
 pub use self::public_url::PublicUrl;
+pub use self::read_from::ReadFrom;
 pub use self::sign_in::SignInSettings;
 use crate::db::{DatabaseUrl, PreparedStatements};
 
@@ -40,6 +45,9 @@ pub struct Settings {
     /// Which overlay was chosen by `TOKENBOOTH_ENV`.
     #[serde(skip)]
     pub environment: Environment,
+    /// Which files and variables they were read from.
+    #[serde(skip)]
+    pub read_from: ReadFrom,
     /// Where we listen and how we are reached.
     pub server: ServerSettings,
     /// Where users are kept.

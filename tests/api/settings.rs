@@ -1,6 +1,7 @@
 //! Settings: what is wrong is said in one line that names the key, what is expected and the remedy, never the value; and
 //! which source wins.
 
+mod bounds;
 mod development_secret;
 mod precedence;
 mod providers;

@@ -4,6 +4,7 @@ mod clock;
 mod database;
 mod disk;
 mod finding;
+mod issuers;
 mod keys;
 mod providers;
 mod secret;
@@ -34,6 +35,9 @@ pub(super) async fn run(options: &Check) -> Result<(), CommandError> {
         // What was just refused is not tried: a provider's URL that must not be asked would be.
         let usable =
             |section: &str| !problems.iter().any(|problem| problem.key.starts_with(&format!("{section}.")));
+        for line in settings.read_from.lines() {
+            findings.good("settings", &line)?;
+        }
         if problems.is_empty() {
             findings.good("settings", &format!("complete for {}", settings.environment))?;
         }
@@ -56,6 +60,9 @@ async fn examine(
     if usable("database") {
         database::check(findings, settings, &SystemClock, &mut clocks)?;
         keys::check(findings, settings, SystemClock.now())?;
+    }
+    if usable("database") && usable("providers") {
+        issuers::check(findings, settings)?;
     }
     if usable("providers") {
         providers::check(findings, settings, &mut clocks).await?;
