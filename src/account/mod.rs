@@ -23,6 +23,7 @@ pub mod identities;
 pub mod import;
 pub mod password;
 pub mod profile;
+pub mod providers;
 pub mod revocation;
 pub mod revocation_feed;
 pub mod sessions;

@@ -10,6 +10,7 @@ mod health;
 mod import;
 mod keys;
 mod login;
+mod provider;
 mod sessions;
 mod store;
 mod user;
@@ -67,6 +68,9 @@ enum Command {
     /// Look at the keys that sign tokens, make new ones and take old ones out of use, while the service runs
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Say whose people a provider's name stands for
+    #[command(subcommand)]
+    Provider(provider::ProviderCommand),
     /// Look at users, and let them in or keep them out
     #[command(subcommand)]
     User(user::UserCommand),
@@ -147,6 +151,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
             Ok(io::stdout().write_all(text.as_bytes())?)
         }
         Command::Keys(command) => keys::run(&settings()?, &command),
+        Command::Provider(command) => provider::run(&settings()?, &command),
         Command::User(command) => user::run(&settings()?, &command),
         Command::Sessions(command) => sessions::run(&settings()?, &command),
         Command::Client(command) => client::run(&settings()?, command),

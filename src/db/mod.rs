@@ -13,6 +13,7 @@ mod inspection;
 mod loader;
 mod migrations;
 pub mod password_hashes;
+pub mod provider_issuers;
 pub mod revocations;
 mod rounds;
 mod schema;

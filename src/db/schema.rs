@@ -47,6 +47,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    provider_issuers (name) {
+        name -> Text,
+        issuer -> Text,
+        accepted_at -> BigInt,
+    }
+}
+
+diesel::table! {
     revocations (subject) {
         subject -> Text,
         token_version -> BigInt,
@@ -128,6 +136,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ended_sessions,
     events,
     identities,
+    provider_issuers,
     revocations,
     sessions,
     signing_keys,

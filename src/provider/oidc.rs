@@ -12,14 +12,7 @@ use super::issuer::{Issuers, Tenants};
 use super::key_cache::{KeySource, KeysStatus};
 use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
 use crate::clock::SharedClock;
-use crate::settings::{JwksSettings, OidcKind, OidcSettings, Tenancy};
-
-/// Where a discovery document is, seen from its issuer (OpenID Connect Discovery §4).
-const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
-
-/// Apple's names, the one that it documents first. For some days in June 2025 its discovery document had the other one, and
-/// its tokens either (<https://github.com/supabase/auth/issues/2051>).
-const APPLE_ISSUERS: [&str; 2] = ["https://appleid.apple.com", "https://account.apple.com"];
+use crate::settings::{APPLE_ISSUERS, JwksSettings, OidcKind, OidcSettings, Tenancy, issuer_of};
 
 /// A provider configured by its discovery URL.
 pub(super) struct OpenIdProvider {
@@ -81,7 +74,7 @@ pub(super) fn issuers(settings: &OidcSettings) -> (Vec<String>, Issuers) {
     let names = match &settings.issuer {
         Some(issuer) => vec![issuer.clone()],
         None if settings.kind == OidcKind::Apple => APPLE_ISSUERS.map(str::to_owned).to_vec(),
-        None => vec![url.strip_suffix(DISCOVERY_PATH).unwrap_or(url).to_owned()],
+        None => vec![issuer_of(url).to_owned()],
     };
     (names.clone(), Issuers::Named(names))
 }

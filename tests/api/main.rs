@@ -58,6 +58,7 @@ mod password;
 mod pooler;
 mod postman;
 mod profile;
+mod provider_issuers;
 mod provider_outage;
 mod proxies;
 mod rate_limit;

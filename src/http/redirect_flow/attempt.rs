@@ -126,7 +126,10 @@ impl Attempt {
         }
         let latest = state.clock.now().after(state.settings.sign_in.state_ttl).plus(REPLICA_CLOCK_SKEW);
         if Timestamp(attempt.expires_at) > latest {
-            return Err(invalid_state("the cookie of the sign-in is good for longer than one of ours", state));
+            return Err(invalid_state(
+                "the cookie of the sign-in is good for longer than one of ours",
+                state,
+            ));
         }
         Ok(attempt)
     }
