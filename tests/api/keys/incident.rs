@@ -117,7 +117,7 @@ impl Thief {
             ("code", code),
             ("redirect_uri", APP),
             ("code_verifier", VERIFIER),
-            ("client_id", "thief"),
+            ("client_id", "app"),
         ];
         let request = client().post(format!("{url}/oauth/token")).form(&form);
         request.send().await.expect("an answer").status().as_u16()

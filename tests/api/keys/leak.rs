@@ -59,7 +59,7 @@ async fn redeem(app: &TestApp, code: &str, redirect_uri: &str) -> Answer {
         ("code", code),
         ("redirect_uri", redirect_uri),
         ("code_verifier", VERIFIER),
-        ("client_id", "thief"),
+        ("client_id", "app"),
     ];
     app.post_form("/oauth/token", &form).await
 }
