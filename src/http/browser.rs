@@ -7,12 +7,15 @@ use cookie::Cookie;
 use std::time::Duration;
 
 use super::token_answer::{BrowserAnswer, TokenAnswer};
-use super::{answer, cookies};
+use super::{answer, cookies, device};
 use crate::account::{AccountError, SignIn, sessions};
 use crate::error::ApiError;
 use crate::event::Origin;
 use crate::state::AppState;
-use crate::token::unguessable;
+use crate::token::{RefreshToken, unguessable};
+
+/// As many session cookies are looked at when a session is to end: a browser has one, and verifying costs time.
+const MAX_SESSION_COOKIES: usize = 4;
 
 /// A sign-in on its way to a browser.
 pub(super) struct BrowserSession {
@@ -38,7 +41,11 @@ impl BrowserSession {
             cookies::csrf(csrf, csrf_life),
         ];
         if let Some(token) = refresh_token {
+            let parsed = RefreshToken::parse(&token)
+                .ok_or_else(|| ApiError::internal("a refresh token that was just made cannot be parsed"))?;
+            let device = device::name_session(&state.device_keys, &parsed);
             cookies.push(cookies::refresh(refresh_path(state), token, refresh_life));
+            cookies.push(cookies::device(device, refresh_life));
         }
         Ok(Self { answer, cookies })
     }
@@ -63,11 +70,12 @@ pub(super) fn redirect(status: StatusCode, location: &str) -> HttpResponse {
 }
 
 /// The cookies of a session that is over.
-pub(super) fn cleared(state: &AppState) -> [Cookie<'static>; 3] {
+pub(super) fn cleared(state: &AppState) -> [Cookie<'static>; 4] {
     [
         cookies::hidden(cookies::SESSION, String::new(), Duration::ZERO),
         cookies::csrf(String::new(), Duration::ZERO),
         cookies::refresh(refresh_path(state), String::new(), Duration::ZERO),
+        cookies::device(String::new(), Duration::ZERO),
     ]
 }
 
@@ -96,7 +104,8 @@ pub(super) async fn tokens_after_sign_in(
     TokenAnswer::after_sign_in(state, signed_in, true, request, origin).await
 }
 
-/// Ends the session that this browser has, when it has one.
+/// Ends the session that this browser has, when it has one. Of several session cookies each ends its session: whose they are is
+/// not known, and who presents a token may end its session anyway.
 ///
 /// # Errors
 /// The database's.
@@ -105,22 +114,31 @@ pub(super) async fn end_session_before(
     request: &HttpRequest,
     origin: &Origin,
 ) -> Result<(), ApiError> {
-    let token = cookies::read(request, cookies::SESSION);
-    let claims = token.and_then(|token| state.tokens.verify(token, state.clock.now()).ok()?.of_user().ok());
-    let Some((user_id, session_id)) = claims.and_then(|claims| Some((claims.user_id, claims.session_id?)))
-    else {
-        return Ok(());
-    };
-    match sessions::end(&state.db, user_id, session_id, origin).await {
-        Ok(()) | Err(AccountError::NoSuchSession) => Ok(()),
-        Err(error) => Err(error.into()),
+    let now = state.clock.now();
+    let sessions: Vec<_> = cookies::all(request)
+        .filter(|(name, _)| *name == cookies::SESSION)
+        .take(MAX_SESSION_COOKIES)
+        .filter_map(|(_, token)| state.tokens.verify(token, now).ok()?.of_user().ok())
+        .filter_map(|claims| Some((claims.user_id, claims.session_id?)))
+        .collect();
+    for (user_id, session_id) in sessions {
+        match sessions::end(&state.db, user_id, session_id, origin).await {
+            Ok(()) | Err(AccountError::NoSuchSession) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(())
 }
 
 /// Whether the client names HTML among what it takes, as a browser does that goes to a page.
 pub(super) fn wants_html(request: &HttpRequest) -> bool {
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+    accepts(request, "text/html")
+}
+
+/// Whether `Accept` contains this text. Read as bytes: one odd byte in it must not make a browser look like a program.
+pub(super) fn accepts(request: &HttpRequest, text: &str) -> bool {
+    let accept = request.headers().get(ACCEPT).map(HeaderValue::as_bytes).unwrap_or_default();
+    accept.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
 /// As browsers see it.

@@ -4,7 +4,8 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Data;
 
-use super::{cookies, csrf};
+use super::cookies::{self, Found};
+use super::csrf;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::token::VerifiedClaims;
@@ -74,8 +75,11 @@ impl<'a> Credential<'a> {
         if request.headers().contains_key(AUTHORIZATION) {
             return Ok(Self { token: bearer_token(request)?, by_cookie: false });
         }
-        let token = cookies::read(request, cookies::SESSION).ok_or_else(ApiError::missing_bearer)?;
-        Ok(Self { token, by_cookie: true })
+        match cookies::find(request, cookies::SESSION) {
+            Found::One(token) => Ok(Self { token, by_cookie: true }),
+            Found::Nothing => Err(ApiError::missing_bearer()),
+            Found::Several => Err(ApiError::bad_bearer("there is more than one session cookie")),
+        }
     }
 
     /// A browser adds the cookie to what any page has it send; and a service has no browser.

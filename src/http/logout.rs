@@ -48,7 +48,7 @@ pub(crate) async fn log_out(
         }
         return Ok(answer::done());
     }
-    let has_session = cookies::read(&request, cookies::SESSION).is_some();
+    let has_session = cookies::find(&request, cookies::SESSION).is_any();
     let no_session = || {
         let detail = "there is neither a refresh_token in the body nor a session cookie; one that has run out, \
                       POST /auth/refresh renews";

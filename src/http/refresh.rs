@@ -12,7 +12,7 @@ use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::{RequestOrigin, place};
 use super::refusals::{OverLimit, WithoutBody, WithoutDatabase};
 use super::token_answer::TokenAnswer;
-use super::{cookies, csrf};
+use super::{cookies, csrf, device};
 use crate::account::AccountError;
 use crate::account::sessions::{self, Refreshed, Times};
 use crate::error::{ApiError, Code, Problem};
@@ -34,8 +34,9 @@ pub struct RefreshBody {
 /// The next access token, for a refresh token
 ///
 /// The refresh token is valid once: the response has the next one. Presented again while its successor is unused, it gets the same
-/// successor: within `refresh.grace` from anywhere, later only from the address of its first use. Any other reuse ends the session. A browser sends no body: its token is in a cookie, and so is
-/// the next one.
+/// successor: within `refresh.grace` from anywhere, later only from the address of its first use. Any other reuse ends the session.
+/// A browser sends no body: its token is in a cookie, which counts only beside the device cookie of the same session, and so is the
+/// next one.
 #[utoipa::path(
     post,
     path = "/auth/refresh",
@@ -61,12 +62,10 @@ pub(crate) async fn refresh(
 ) -> Result<HttpResponse, ApiError> {
     if !has_body(&request) {
         // A page of ours may ask without knowing whether it has the cookie.
-        match (cookies::read(&request, cookies::REFRESH), csrf::check(&request, &state)) {
-            (cookie, Ok(())) => {
-                return renew(&state, cookie.unwrap_or_default(), place(&request, &origin), &origin).await;
-            }
-            (Some(_), Err(foreign)) => return Err(foreign),
-            (None, Err(_)) => {}
+        match csrf::check(&request, &state) {
+            Ok(()) => return renew(&state, &request, &origin).await,
+            Err(foreign) if cookies::find(&request, cookies::REFRESH).is_any() => return Err(foreign),
+            Err(_) => {}
         }
     }
     let body: RefreshBody = read_json(&request, body).await?;
@@ -74,14 +73,14 @@ pub(crate) async fn refresh(
     Ok(refresh_now(&state, body.refresh_token.expose_secret(), place, &origin).await?.into_response())
 }
 
-/// A browser's session, by cookie. One that is over leaves no cookie.
-async fn renew(
-    state: &AppState,
-    token: &str,
-    place: Place,
-    origin: &Origin,
-) -> Result<HttpResponse, ApiError> {
-    match refresh_now(state, token, place, origin).await {
+/// Renews a browser's session by its cookies. Cookies that are not accepted are cleared, all of them: with the session cookie
+/// left, the page would go on in a session that it cannot renew.
+async fn renew(state: &AppState, request: &HttpRequest, origin: &Origin) -> Result<HttpResponse, ApiError> {
+    let renewed = match device::refresh_token(request, state) {
+        Ok(token) => refresh_now(state, token.expose_secret(), place(request, origin), origin).await,
+        Err(refused) => counted(state, Err(refused.into())),
+    };
+    match renewed {
         Ok(tokens) => Ok(BrowserSession::new(state, tokens)?.into_json()),
         Err(error) if error.code() == Code::InvalidRefreshToken => {
             Ok(with_cookies(HttpResponse::from_error(error), &cleared(state)))
@@ -100,7 +99,10 @@ pub(super) async fn refresh_now(
     place: Place,
     origin: &Origin,
 ) -> Result<TokenAnswer, ApiError> {
-    let result = exchange(state, token, place, origin).await;
+    counted(state, exchange(state, token, place, origin).await)
+}
+
+fn counted(state: &AppState, result: Result<TokenAnswer, ApiError>) -> Result<TokenAnswer, ApiError> {
     state.metrics.exchange("refresh", result.as_ref().map_or_else(|error| error.code().as_str(), |_| "ok"));
     result
 }

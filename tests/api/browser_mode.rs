@@ -12,6 +12,7 @@ use crate::support::{Answer, TestApp};
 const SESSION: &str = "__Host-tokenbooth_session";
 const CSRF: &str = "__Host-tokenbooth_csrf";
 const REFRESH: &str = "__Secure-tokenbooth_refresh";
+const DEVICE: &str = "__Host-tokenbooth_device";
 
 async fn signed_in(app: &TestApp) -> Browser {
     let mut browser = Browser::at(app);
@@ -56,8 +57,16 @@ on_both_databases! {
             let request = app.http.get(format!("{}/api/me", app.base)).header(COOKIE, &cookies);
             assert_eq!(request.send().await.expect("an answer").status(), 200, "{cookies}");
         }
-        let two = app.http.get(format!("{}/api/me", app.base)).header(COOKIE, "a=b").header(COOKIE, session);
+        let two = app.http.get(format!("{}/api/me", app.base)).header(COOKIE, "a=b").header(COOKIE, &session);
         assert_eq!(two.send().await.expect("an answer").status(), 200);
+        // Nothing tells which of two is ours, wherever the second one stands.
+        for (one, other) in [(&session, &session), (&session, &format!("{SESSION}=")), (&format!("{SESSION}={}", bob.jwt), &session)] {
+            for headers in [vec![format!("{one}; {other}")], vec![one.clone(), other.clone()]] {
+                let request = app.http.get(format!("{}/api/me", app.base));
+                let request = headers.iter().fold(request, |request, header| request.header(COOKIE, header));
+                Answer::of(request.send().await.expect("an answer")).await.assert_problem(401, "invalid_token");
+            }
+        }
         // Disabled: out at the next request.
         app.db.execute("UPDATE users SET disabled = true");
         browser.call("GET", "/api/me").await.assert_problem(401, "invalid_token");

@@ -138,7 +138,7 @@ impl Attempt {
 /// The cookie of this state, to be cleared. `None` when the browser has sent none.
 pub(super) fn spent_cookie(returned_state: Option<&str>, request: &HttpRequest) -> Option<Cookie<'static>> {
     let name = cookie_name(returned_state?);
-    cookies::read(request, &name).map(|_| cleared(&name))
+    cookies::find(request, &name).is_any().then(|| cleared(&name))
 }
 
 /// 400 `invalid_state`, with what helps: most often it is a link from elsewhere, or another name of this machine.

@@ -129,7 +129,7 @@ async fn another_site_does_nothing_in_the_name_of_who_is_signed_in() {
     let (site, browser) = (Site::start(), turn.browser().await);
     browser.sign_in(&app, "google", "alice").await;
     let session = browser.session().await;
-    assert_eq!(session.len(), 3);
+    assert_eq!(session.len(), 4);
     for attacker in ATTACKERS {
         let mut attempts = attempts_to_act_as_the_visitor(&app.base);
         attempts.extend(attempts_to_sign_in_as_mallory(&app).await);
@@ -149,7 +149,7 @@ async fn another_site_reads_and_frames_nothing_of_ours() {
     let (site, browser) = (Site::start(), turn.browser().await);
     browser.sign_in(&app, "google", "alice").await;
     let session = browser.session().await;
-    assert_eq!(session.len(), 3);
+    assert_eq!(session.len(), 4);
     for attacker in ATTACKERS {
         for (path, method) in
             [("/api/me", "GET"), ("/account", "GET"), ("/api/me", "PATCH"), ("/api/me", "DELETE")]

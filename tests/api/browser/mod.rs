@@ -14,6 +14,7 @@ mod keyboard;
 mod look;
 mod page;
 mod quiet;
+mod sibling;
 mod sign_in;
 mod sign_out;
 mod site;

@@ -33,7 +33,8 @@ async fn who_signs_out_after_the_access_token_s_end_ends_the_session_all_the_sam
     // As after a night in a bag, where no timer runs.
     let cookie = json!({ "name": "__Host-tokenbooth_session", "domain": "127.0.0.1", "path": "/" });
     browser.devtools("Network.deleteCookies", cookie).await;
-    assert_eq!(browser.cookies().await, ["__Host-tokenbooth_csrf", "__Secure-tokenbooth_refresh"]);
+    let left = ["__Host-tokenbooth_csrf", "__Host-tokenbooth_device", "__Secure-tokenbooth_refresh"];
+    assert_eq!(browser.cookies().await, left);
     let sleep = "const now = Date.now(); Date.now = () => now + 8 * 3600 * 1000; return null";
     browser.script(sleep).await.expect("run");
     browser.click("#sign-out").await;

@@ -1,5 +1,7 @@
 //! Each kind of token that there is, at each place that takes one: it opens its own and no other.
 
+use std::cell::RefCell;
+
 use serde_json::{Value, json};
 use tokenbooth::mock::Person;
 
@@ -22,11 +24,13 @@ enum Kind {
     Attempt,
     /// The cookie that scripts may read.
     CsrfToken,
+    /// The cookie that names the session of a browser's refresh token.
+    DeviceCookie,
     GoogleIdToken,
     GoogleAccessToken,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::UserToken,
     Kind::ClientToken,
     Kind::RefreshToken,
@@ -34,6 +38,7 @@ const KINDS: [Kind; 9] = [
     Kind::ClientSecret,
     Kind::Attempt,
     Kind::CsrfToken,
+    Kind::DeviceCookie,
     Kind::GoogleIdToken,
     Kind::GoogleAccessToken,
 ];
@@ -90,16 +95,32 @@ struct Hand<'a> {
     app: &'a TestApp,
     service: Service,
     user_token: String,
+    /// The device cookie of the last refresh token.
+    device: RefCell<String>,
 }
 
 impl Hand<'_> {
+    async fn signed_in(&self) -> Browser {
+        let mut browser = Browser::at(self.app);
+        browser.sign_in("google", "alice").await;
+        let device = browser.cookie("__Host-tokenbooth_device").expect("a cookie");
+        device.clone_into(&mut self.device.borrow_mut());
+        browser
+    }
+
     async fn token(&self, kind: Kind) -> String {
         let app = self.app;
         let person = || Person::named("alice");
         match kind {
             Kind::UserToken => self.user_token.clone(),
             Kind::ClientToken => app.client_token(&self.service).await,
-            Kind::RefreshToken => app.sign_in_offline(person()).await.refresh_token().to_owned(),
+            Kind::RefreshToken => {
+                self.signed_in().await.cookie("__Secure-tokenbooth_refresh").expect("a cookie").to_owned()
+            }
+            Kind::DeviceCookie => {
+                self.signed_in().await;
+                self.device.borrow().clone()
+            }
             Kind::Code => native::code(app, "alice").await,
             Kind::ClientSecret => self.service.secret.clone(),
             Kind::Attempt => {
@@ -127,7 +148,8 @@ impl Hand<'_> {
                 with_cookie(app, "GET", "/api/me", "__Host-tokenbooth_session", token).await
             }
             Place::RefreshCookie => {
-                with_cookie(app, "POST", "/auth/refresh", "__Secure-tokenbooth_refresh", token).await
+                let cookies = format!("{token}; __Host-tokenbooth_device={}", self.device.borrow());
+                with_cookie(app, "POST", "/auth/refresh", "__Secure-tokenbooth_refresh", &cookies).await
             }
             Place::RefreshBody => app.refresh(token).await,
             Place::RefreshGrant => {
@@ -173,7 +195,7 @@ on_both_databases! {
         app.warm().await;
         let service = app.create_client("Reports", "reports.read");
         let user_token = app.sign_in(Person::named("alice")).await.jwt;
-        let hand = Hand { app: &app, service, user_token };
+        let hand = Hand { app: &app, service, user_token, device: RefCell::default() };
         for place in PLACES {
             for kind in KINDS {
                 let token = hand.token(kind).await;
@@ -188,7 +210,7 @@ on_both_databases! {
                 assert_eq!(answer.json.get("access_token"), None, "{what}");
                 assert!(!answer.text.contains(&token), "{what}");
                 // A code, and what is sealed, look like nothing; what can be told to be ours is shown to nobody.
-                if !matches!(kind, Kind::Code | Kind::Attempt | Kind::CsrfToken) {
+                if !matches!(kind, Kind::Code | Kind::Attempt | Kind::CsrfToken | Kind::DeviceCookie) {
                     assert_eq!(app.mock.total_requests(), asked, "somebody was asked about {what}");
                 }
             }

@@ -1,0 +1,93 @@
+//! Binds a browser's refresh cookie to a second cookie that nobody but this host can set.
+//!
+//! Any sibling domain can set a cookie called `__Secure-tokenbooth_refresh` with `Domain=` and our path, and so have a visitor's
+//! page renew itself into the attacker's session. It cannot set a cookie whose name begins with `__Host-` (RFC 6265bis
+//! §4.1.3.2). So `__Host-tokenbooth_device` holds a MAC that names the session, and a refresh token counts only beside the one
+//! that names its own session. The MAC covers what all refresh tokens of a session have in common, so it stays valid when the
+//! refresh token is rotated, and verifying it needs no database.
+
+use actix_web::HttpRequest;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use secrecy::SecretString;
+
+use super::cookies::{self, Found};
+use crate::account::AccountError;
+use crate::state::AppState;
+use crate::token::{DerivedKeys, RefreshToken};
+
+/// Returns the value of the device cookie for the session of this refresh token.
+pub(super) fn name_session(keys: &DerivedKeys, token: &RefreshToken) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(keys.tag(token.handle_hash().0.as_bytes()))
+}
+
+/// Whether `value` names the session of this refresh token, under the current or a previous secret.
+fn names_session(keys: &DerivedKeys, value: &str, token: &RefreshToken) -> bool {
+    let Ok(tag) = BASE64_URL_SAFE_NO_PAD.decode(value) else { return false };
+    let handle = token.handle_hash();
+    keys.tags(handle.0.as_bytes()).any(|expected| verify_slices_are_equal(&expected, &tag).is_ok())
+}
+
+/// Returns the refresh token of the request's cookies.
+///
+/// # Errors
+/// [`AccountError::InvalidRefreshToken`] when either cookie is missing or duplicated, or when they name different sessions.
+pub(super) fn refresh_token(request: &HttpRequest, state: &AppState) -> Result<SecretString, AccountError> {
+    let refused = AccountError::InvalidRefreshToken;
+    let presented = match cookies::find(request, cookies::REFRESH) {
+        Found::One(value) => value,
+        Found::Nothing => return Err(refused("there is no refresh cookie")),
+        Found::Several => {
+            return Err(refused("there is more than one refresh cookie: a sibling domain may have set one"));
+        }
+    };
+    let device = match cookies::find(request, cookies::DEVICE) {
+        Found::One(value) => value,
+        Found::Nothing => return Err(refused("the refresh cookie comes without a device cookie")),
+        Found::Several => return Err(refused("there is more than one device cookie")),
+    };
+    let token = RefreshToken::parse(presented)
+        .ok_or(refused("the refresh cookie does not hold a refresh token of ours"))?;
+    if !names_session(&state.device_keys, device, &token) {
+        return Err(refused("the device cookie does not name the session of the refresh cookie"));
+    }
+    Ok(token.expose().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(current: &str, previous: &[&str]) -> DerivedKeys {
+        let previous: Vec<_> = previous.iter().map(|secret| (*secret).into()).collect();
+        DerivedKeys::new(&current.into(), &previous, "device cookie")
+    }
+
+    #[test]
+    fn a_device_cookie_names_one_session_over_all_its_rotations() {
+        let (keys, refresh_keys) = (keys("one", &[]), keys("two", &[]));
+        let token = RefreshToken::generate().expect("randomness");
+        let value = name_session(&keys, &token);
+        let mut later = token.clone();
+        for _ in 0..3 {
+            assert!(names_session(&keys, &value, &later));
+            assert_eq!(name_session(&keys, &later), value);
+            later = later.successor(&refresh_keys);
+        }
+        let other = RefreshToken::generate().expect("randomness");
+        assert!(!names_session(&keys, &value, &other));
+        for wrong in ["", "A", &value[1..], &format!("{value}A"), &format!("{value}="), &value.to_lowercase()]
+        {
+            assert!(!names_session(&keys, wrong, &token), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_device_cookie_outlives_a_change_of_the_secret_as_long_as_the_secret_is_known() {
+        let token = RefreshToken::generate().expect("randomness");
+        let value = name_session(&keys("old", &[]), &token);
+        assert!(names_session(&keys("new", &["old"]), &value, &token));
+        assert!(!names_session(&keys("new", &[]), &value, &token));
+    }
+}
