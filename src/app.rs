@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use actix_web::HttpServer;
-use actix_web::dev::ServerHandle;
-use actix_web::middleware::{Condition, from_fn};
-use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::{Data, ServiceConfig};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::account::AccountRules;
 use crate::account::housekeeping::Housekeeping;
 use crate::account::providers::{self, OtherIssuer};
 use crate::account::revocation_feed::RevocationFeed;
 use crate::clock::{SharedClock, SystemClock, Timestamp};
+use crate::connections::Connections;
 use crate::db::{self, Db, DbError, DbOptions};
-use crate::drain::{Connections, Door};
+use crate::drain::Door;
 use crate::event::Origin;
 use crate::http;
 use crate::jws::UnusableKey;
@@ -32,13 +32,11 @@ use crate::password::Passwords;
 use crate::provider::{ProviderClient, Providers};
 use crate::rate_limit::RateLimits;
 use crate::secrets::Secrets;
+use crate::server::{idle_limit, raise_file_limit, run, serve};
 use crate::service_manager;
-use crate::settings::{DatabaseSettings, PublicUrl, Settings, SettingsError};
+use crate::settings::{DatabaseSettings, ListenAddress, PublicUrl, Settings, SettingsError};
 use crate::state::AppState;
 use crate::token::{CarriedSeal, CursorKeys, Tokens};
-
-/// An idle connection is closed after this, so that a stopping process need not wait longer for it.
-const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Why the service did not start. One line, with the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +47,16 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("server.host, server.port: cannot listen on {address}: {reason}. {}", listener::remedy(reason))]
     Listen {
+        /// Host and port.
+        address: String,
+        /// The system's reason.
+        reason: io::Error,
+    },
+    /// The address for management cannot be listened on.
+    #[error(
+        "management.listen: cannot listen on {address}: {reason}. Choose an address of this machine and a free port that is not server.port, or remove the setting"
+    )]
+    ListenForManagement {
         /// Host and port.
         address: String,
         /// The system's reason.
@@ -138,6 +146,7 @@ impl Tokenbooth {
             tokens,
             key_watch,
             revocation_feed: RevocationFeed::default(),
+            device_keys: secrets.derive("device cookie"),
             public_url: PublicUrl::of(&settings),
             rules,
             settings,
@@ -149,6 +158,7 @@ impl Tokenbooth {
             rate_limits,
             openapi: LazyLock::new(openapi::document),
             stopping,
+            drained: watch::Sender::new(false),
             housekeeping,
         });
         Ok(Self { state })
@@ -159,10 +169,25 @@ impl Tokenbooth {
     ///
     /// Of two services for one path actix-web takes the first: an app with a `/` or an `/account` of its own registers it before
     /// these. Mounted in a scope, `server.public_url` ends with the scope's path.
+    ///
+    /// With `management.listen` set, what [`Tokenbooth::management_routes`] has is left out.
     pub fn routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
         let state = self.state.clone();
+        let with_management = state.settings.management.listen.is_none();
         move |config| {
             config.app_data(state).configure(http::routes);
+            if with_management {
+                config.configure(http::management_routes);
+            }
+        }
+    }
+
+    /// `/metrics`, `/readyz`, `/healthz`, `/docs` and `/openapi.json`, for a server of their own. [`App`] has one when
+    /// `management.listen` is set.
+    pub fn management_routes(&self) -> impl FnOnce(&mut ServiceConfig) + use<> {
+        let state = self.state.clone();
+        move |config| {
+            config.app_data(state).configure(http::management_routes);
         }
     }
 }
@@ -172,6 +197,8 @@ pub struct App {
     tokenbooth: Tokenbooth,
     listener: TcpListener,
     port: u16,
+    /// For `management.listen`.
+    management: Option<TcpListener>,
 }
 
 /// Stops a running [`App`] from elsewhere.
@@ -179,6 +206,7 @@ pub struct App {
 pub struct Stopper {
     tokenbooth: Tokenbooth,
     server: ServerHandle,
+    management: Option<ServerHandle>,
     door: Door,
 }
 
@@ -201,13 +229,20 @@ impl App {
             .map_err(|reason| StartError::Listen { address: format!("{host}:{port}"), reason })?;
         let port = listener.local_addr()?.port();
         settings.server.port = port;
-        Ok(Self { tokenbooth: Tokenbooth::build_with_clock(settings, clock)?, listener, port })
+        let management = settings.management.listen.as_ref().map(listen_for_management).transpose()?;
+        Ok(Self { tokenbooth: Tokenbooth::build_with_clock(settings, clock)?, listener, port, management })
     }
 
     /// The port that was got; interesting when `server.port` was 0.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port of `management.listen`; interesting when that was 0.
+    #[must_use]
+    pub fn management_port(&self) -> Option<u16> {
+        Some(self.management.as_ref()?.local_addr().ok()?.port())
     }
 
     /// Serves until SIGTERM or Ctrl-C, then lets the requests in flight end.
@@ -218,6 +253,7 @@ impl App {
         // Before anything says that we listen: who reads that may stop us at once, and must meet more than the default,
         // which is to die.
         let stop_signal = stop_signal()?;
+        raise_file_limit();
         let (server, stopper) = self.start()?;
         service_manager::ready();
         let signal = tokio::spawn(async move {
@@ -236,48 +272,59 @@ impl App {
     /// # Errors
     /// When the listener cannot be used.
     pub fn start(self) -> Result<(impl Future<Output = io::Result<()>>, Stopper), StartError> {
-        let Self { tokenbooth, listener, port } = self;
+        let Self { tokenbooth, listener, port, management } = self;
         let settings = &tokenbooth.state.settings;
-        let (host, workers, timeout) =
-            (settings.server.host.clone(), workers(settings), settings.server.shutdown_timeout);
-        let connections = Connections::default();
+        let host = settings.server.host.clone();
+        let connections = Connections::new(idle_limit(settings));
         let door = Door::new(listener.try_clone()?, connections.clone());
         let app = tokenbooth.clone();
-        let server = HttpServer::new(move || {
-            let cors_settings = &app.state.settings.cors;
-            let has_cors = !cors_settings.allowed_origins.is_empty();
-            actix_web::App::new()
-                .app_data(app.state.clone())
-                .configure(app.routes())
-                .default_service(web::route().to(http::not_found))
-                .wrap(Condition::new(has_cors, http::cors(cors_settings)))
-                // The last one is the outermost: preflights and 404 are observed too.
-                .wrap(from_fn(http::observe))
-        })
-        .on_connect(connections.counter())
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(timeout.saturating_sub(Door::longest()).as_secs())
-        .disable_signals();
-        let server = server.workers(workers).listen(listener)?.run();
+        let routes = move || app.routes();
+        let server = serve(&tokenbooth.state, routes, listener, &connections, workers(settings))?;
+        let management = match management {
+            None => None,
+            Some(listener) => {
+                log::info!("management: listening on {}", listener.local_addr()?);
+                let app = tokenbooth.clone();
+                let routes = move || app.management_routes();
+                Some(serve(&tokenbooth.state, routes, listener, &connections, 1)?)
+            }
+        };
         log::info!("listening on {host}:{port}");
-        let stopper = Stopper { tokenbooth, server: server.handle(), door };
-        Ok((server, stopper))
+        let handles = (server.handle(), management.as_ref().map(Server::handle));
+        let stopper = Stopper { tokenbooth, server: handles.0, management: handles.1, door };
+        Ok((run(server, management, connections), stopper))
     }
 }
 
 impl Stopper {
-    /// `/readyz` says so, connections are asked to close, requests in flight end, then the server does.
+    /// `/readyz` says so, connections are asked to close, requests in flight end, then the server does. A request whose body is
+    /// still on its way by then is answered 408.
     pub async fn stop(&self) {
         self.tokenbooth.state.stopping.store(true, Ordering::Relaxed);
         self.door.see_everybody_out().await;
+        self.tokenbooth.state.drained.send_replace(true);
         self.server.stop(true).await;
+        // Last, so that it can be asked until then.
+        if let Some(management) = &self.management {
+            management.stop(true).await;
+        }
     }
 
     /// Does not wait for anybody.
     pub async fn stop_at_once(&self) {
         drop(self.door.take());
         self.server.stop(false).await;
+        if let Some(management) = &self.management {
+            management.stop(false).await;
+        }
     }
+}
+
+/// # Errors
+/// [`StartError::ListenForManagement`].
+fn listen_for_management(address: &ListenAddress) -> Result<TcpListener, StartError> {
+    listener::listen(&address.host, address.port)
+        .map_err(|reason| StartError::ListenForManagement { address: address.to_string(), reason })
 }
 
 /// Two more than there are cores: while a core is with the database's threads, the connections of a worker that has no core

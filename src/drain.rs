@@ -6,13 +6,11 @@
 //! `Connection: close` for a moment ([`crate::http::observe`]), then no new connection is let in, and those already
 //! there are served.
 
-use std::any::Any;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix_web::dev::Extensions;
+use crate::connections::Connections;
 
 /// How long clients that keep their connection have to meet an answer that says `Connection: close`.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -21,39 +19,6 @@ const FAREWELL: Duration = Duration::from_millis(500);
 const TURN: Duration = Duration::from_millis(250);
 /// How long they then have to be served.
 const LAST_CALL: Duration = Duration::from_secs(1);
-/// How often we look whether everybody has left.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// How many connections are open. Cheap to clone.
-#[derive(Clone, Default)]
-pub(crate) struct Connections(Arc<AtomicUsize>);
-
-/// One connection; kept by actix-web as long as it is open.
-struct Open(Connections);
-
-impl Connections {
-    /// For `HttpServer::on_connect`.
-    pub(crate) fn counter(&self) -> impl Fn(&dyn Any, &mut Extensions) + Send + Sync + use<> {
-        let connections = self.clone();
-        move |_, kept| {
-            connections.0.fetch_add(1, Ordering::SeqCst);
-            kept.insert(Open(connections.clone()));
-        }
-    }
-
-    async fn all_closed(&self, limit: Duration) {
-        let start = Instant::now();
-        while self.0.load(Ordering::SeqCst) > 0 && start.elapsed() < limit {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 /// The way in: a second handle on the socket that actix-web listens on.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::jws::UnusableKey;
 use crate::secret_file;
 use crate::settings::Settings;
-use crate::token::{Keyring, SealError, SealingKeys, Tokens};
+use crate::token::{DerivedKeys, Keyring, SealError, SealingKeys, Tokens};
 
 /// `token.secret`, as it is set or made for development, and those before it.
 pub(crate) struct Secrets {
@@ -45,6 +45,12 @@ impl Secrets {
         let keyring = Keyring::new(&self.current, &self.previous)?.knowing(activations).keeping(carried);
         let issuer = settings.token.issuer.clone().unwrap_or_else(|| settings.public_url());
         Ok(Tokens::new(keyring, issuer, settings.token.audience.clone(), settings.token.access_ttl))
+    }
+
+    /// Returns keys for another purpose, which no other `purpose` gets. They do not follow the key set: only for what opens nothing by
+    /// itself.
+    pub(crate) fn derive(&self, purpose: &str) -> DerivedKeys {
+        DerivedKeys::new(&self.current, &self.previous, purpose)
     }
 
     /// What stored keys are sealed with: `token.secret`, also after its `kid` was retired; the previous ones only unseal.

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpRequest;
 use actix_web::web::Data;
+use tokio::sync::watch;
 
 use crate::account::AccountRules;
 use crate::account::housekeeping::Housekeeping;
@@ -18,7 +19,7 @@ use crate::password::Passwords;
 use crate::provider::Providers;
 use crate::rate_limit::RateLimits;
 use crate::settings::{PublicUrl, Settings};
-use crate::token::{CarriedSeal, Claims, CursorKeys, SuccessorKeys, TokenError, Tokens};
+use crate::token::{CarriedSeal, Claims, CursorKeys, DerivedKeys, SuccessorKeys, TokenError, Tokens};
 
 /// One for all workers, made by [`crate::Tokenbooth`].
 pub(crate) struct AppState {
@@ -27,6 +28,8 @@ pub(crate) struct AppState {
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) key_watch: KeyWatch,
     pub(crate) revocation_feed: RevocationFeed,
+    /// What device cookies name their session with.
+    pub(crate) device_keys: DerivedKeys,
     /// What the cursors of lists are signed with.
     pub(crate) cursor_keys: CursorKeys,
     /// What the cookies of sign-ins under way are sealed with.
@@ -45,6 +48,8 @@ pub(crate) struct AppState {
     /// because most processes never are.
     pub(crate) openapi: LazyLock<String>,
     pub(crate) stopping: AtomicBool,
+    /// Becomes true when a stopping process waits for no body any more.
+    pub(crate) drained: watch::Sender<bool>,
     #[expect(dead_code, reason = "its task ends with it")]
     pub(crate) housekeeping: Housekeeping,
 }
@@ -84,6 +89,12 @@ impl AppState {
             }
             judged => Ok(judged),
         }
+    }
+
+    /// Returns when a stopping process waits for no body any more, which most processes never do.
+    pub(crate) async fn drained(&self) {
+        // The sender lives as long as `self`, so there is no error.
+        let _ = self.drained.subscribe().wait_for(|drained| *drained).await;
     }
 
     /// The process was told to end: no new work should be sent here.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::CommandError;
-use crate::settings::Settings;
+use crate::settings::{ListenAddress, Settings};
 
 /// For each step: connecting, sending, and every part of the answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -18,7 +18,10 @@ const MOST_BYTES: u64 = 16 * 1024;
 /// Exit code 0 and what `/readyz` says when it is ready, else 1. By hand and not with the client for the providers: that one wants
 /// certificates, and goes by the proxy of the environment, which is no way to oneself.
 pub(super) fn run(settings: &Settings) -> Result<(), CommandError> {
-    let (host, port) = (&settings.server.host, settings.server.port);
+    let (host, port) = match &settings.management.listen {
+        Some(ListenAddress { host, port }) => (host, *port),
+        None => (&settings.server.host, settings.server.port),
+    };
     let answer = ask(host, port).map_err(|reason| {
         CommandError::Other(format!(
             "nobody answers on {host}:{port}: {reason}. Is `tokenbooth serve` running?"

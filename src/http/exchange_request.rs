@@ -10,13 +10,11 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::read_bytes;
 use crate::error::{ApiError, Code};
 use crate::jws::looks_like_a_jwt;
 use crate::provider::{Credential, CredentialKind, Provider};
 use crate::token::{ClientSecret, RefreshToken};
-
-/// The largest body of `/auth/*`, in bytes: four times the longest ID token.
-pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A body that was read: one credential, and perhaps a nonce and a scope.
 #[derive(Debug)]
@@ -103,10 +101,10 @@ const CREDENTIAL_MEMBERS: [&str; 4] = ["id_token", "credential", "access_token",
 const OTHER_MEMBERS: [&str; 5] = ["nonce", "scope", "mode", "redirect_to", "g_csrf_token"];
 
 impl ExchangeRequest {
-    /// Reads the body, at most [`MAX_BODY_BYTES`] of it.
+    /// Reads the body.
     ///
     /// # Errors
-    /// 400, 413, 415.
+    /// 400, 408, 413, 415.
     pub(super) async fn read(request: &HttpRequest, body: Payload) -> Result<Self, ApiError> {
         // RFC 9110 §8.3.1: the case of a media type does not matter.
         let content_type = request.content_type().to_ascii_lowercase();
@@ -118,10 +116,7 @@ impl ExchangeRequest {
                 return Err(ApiError::new(Code::UnsupportedMediaType, detail));
             }
         };
-        let body = body.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| {
-            ApiError::new(Code::PayloadTooLarge, format!("a body here has at most {MAX_BODY_BYTES} bytes"))
-        })?;
-        read(&body.map_err(|_| bad_request("the body broke off".to_owned()))?)?.try_into()
+        read(&read_bytes(request, body).await?)?.try_into()
     }
 
     /// What the client asks for beside an access token (RFC 6749 §3.3).

@@ -5,7 +5,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
-use super::exchange_request::MAX_BODY_BYTES;
+use super::body::read_bytes;
 use crate::error::{ApiError, Code};
 
 /// Longest name of an unknown member that is repeated in an answer.
@@ -14,12 +14,12 @@ const MAX_MEMBER_BYTES: usize = 64;
 /// Reads the body as `T`, which denies unknown fields.
 ///
 /// # Errors
-/// 400, 413, 415; the detail names the member that is wrong and never shows a value.
+/// 400, 408, 413, 415; the detail names the member that is wrong and never shows a value.
 pub(super) async fn read_json<T: DeserializeOwned>(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<T, ApiError> {
-    let bytes = read_bytes(body).await?;
+    let bytes = read_bytes(request, body).await?;
     if !request.content_type().eq_ignore_ascii_case("application/json") {
         let detail = "Content-Type must be application/json";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
@@ -43,17 +43,6 @@ pub(super) fn has_body(request: &HttpRequest) -> bool {
     [CONTENT_LENGTH, TRANSFER_ENCODING]
         .iter()
         .any(|name| request.headers().get(name).is_some_and(|value| value != "0"))
-}
-
-/// Reads the body, at most [`MAX_BODY_BYTES`] of it.
-///
-/// # Errors
-/// 400, 413.
-pub(super) async fn read_bytes(body: Payload) -> Result<actix_web::web::Bytes, ApiError> {
-    let read = body.to_bytes_limited(MAX_BODY_BYTES).await.map_err(|_| {
-        ApiError::new(Code::PayloadTooLarge, format!("a body here has at most {MAX_BODY_BYTES} bytes"))
-    })?;
-    read.map_err(|_| ApiError::new(Code::InvalidRequest, "the body broke off"))
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {

@@ -4,6 +4,7 @@ mod admin;
 mod admin_recovery;
 mod answer;
 mod bearer;
+mod body;
 mod browser;
 mod callers;
 mod client_mode;
@@ -11,6 +12,7 @@ mod cookies;
 mod cors;
 mod credential;
 mod csrf;
+mod device;
 mod docs;
 mod events;
 mod exchange;
@@ -39,7 +41,7 @@ mod verify;
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, QueryConfig, ServiceConfig};
+use actix_web::web::{self, Data, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, ResponseError, guard};
 
 pub use self::admin::{UserBody, UserView};
@@ -66,6 +68,7 @@ pub use self::refresh::RefreshBody;
 pub use self::sessions::SessionView;
 pub use self::token_answer::{BrowserAnswer, TokenAnswer, TokenUser};
 use crate::error::{ApiError, Code};
+use crate::state::AppState;
 
 /// What `#[utoipa::path]` made of the handlers, for the document.
 pub(crate) mod paths {
@@ -138,8 +141,10 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
                 .wrap(from_fn(pages::errors_as_pages_if_asked)),
         )
         .service(
-            endpoint("/auth/{provider}/callback", "GET, HEAD, POST")
-                .route(get().to(redirect_flow::finish_sign_in))
+            // Not HEAD: the request uses the provider's code up, which is no safe method's business, and whoever sends HEAD
+            // only looks whether a link is alive.
+            endpoint("/auth/{provider}/callback", "GET, POST")
+                .route(web::get().to(redirect_flow::finish_sign_in))
                 .route(web::post().to(redirect_flow::pass_on_form))
                 .wrap(from_fn(errors_as_pages)),
         )
@@ -198,13 +203,7 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
             endpoint("/api/admin/users/{id}/password", "DELETE")
                 .route(web::delete().to(admin_recovery::remove_password_of_user)),
         )
-        .service(endpoint("/.well-known/jwks.json", "GET, HEAD").route(get().to(jwks::public_keys)))
-        .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
-        .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
-        .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))
-        .service(endpoint("/openapi.json", "GET, HEAD").route(get().to(docs::openapi_document)))
-        .service(endpoint("/docs", "GET, HEAD").route(get().to(docs::to_the_page)))
-        .service(endpoint("/docs/{file:.*}", "GET, HEAD").route(get().to(docs::page)));
+        .service(endpoint("/.well-known/jwks.json", "GET, HEAD").route(get().to(jwks::public_keys)));
     page_routes(config);
 }
 
@@ -218,6 +217,17 @@ fn page_routes(config: &mut ServiceConfig) {
         .service(page("/admin/events", pages::events))
         .service(page("/fragments/navigation", pages::navigation))
         .service(endpoint_of_pages("/assets/{file}").route(get().to(pages::asset)));
+}
+
+/// What is for whoever runs the service or builds on it: beside everything else, or on `management.listen`.
+pub(crate) fn management_routes(config: &mut ServiceConfig) {
+    config
+        .service(endpoint("/healthz", "GET, HEAD").route(get().to(health::process_health)))
+        .service(endpoint("/readyz", "GET, HEAD").route(get().to(health::readiness)))
+        .service(endpoint("/metrics", "GET, HEAD").route(get().to(health::metrics)))
+        .service(endpoint("/openapi.json", "GET, HEAD").route(get().to(docs::openapi_document)))
+        .service(endpoint("/docs", "GET, HEAD").route(get().to(docs::to_the_page)))
+        .service(endpoint("/docs/{file:.*}", "GET, HEAD").route(get().to(docs::page)));
 }
 
 /// A path that answers another method with 405 and `Allow` (RFC 9110 §15.5.6).
@@ -279,6 +289,10 @@ fn get() -> actix_web::Route {
 }
 
 /// Any other path.
-pub(crate) async fn not_found() -> HttpResponse {
-    ApiError::new(Code::NotFound, "there is no such path; /docs lists them").error_response()
+pub(crate) async fn not_found(state: Data<AppState>) -> HttpResponse {
+    let detail = match state.settings.management.listen {
+        None => "there is no such path; /docs lists them",
+        Some(_) => "there is no such path; /docs on management.listen lists them",
+    };
+    ApiError::new(Code::NotFound, detail).error_response()
 }

@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{ConnectionType, Method};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest};
+use actix_web::{Error, HttpMessage, HttpRequest};
 use uuid::Uuid;
 
 use super::peer::client_address;
+use crate::connections::Connection;
 use crate::error::RefusalNote;
 use crate::metrics::RequestLabels;
+use crate::settings::ServerSettings;
 use crate::state::AppState;
 
 /// On each of our resources, so that its pattern is at hand. `HttpRequest::match_pattern` tries all routes once more, with
@@ -37,6 +39,10 @@ pub async fn observe(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let start = Instant::now();
+    // Absent in a server that is not ours.
+    if let Some(connection) = request.conn_data::<Connection>() {
+        connection.busy();
+    }
     let state = request.app_data::<Data<AppState>>().cloned();
     let id = take_request_id(&mut request);
     let peer = state.as_ref().and_then(|state| {
@@ -44,14 +50,15 @@ pub async fn observe(
     });
     let method = known_method(request.method());
     let mut response = next.call(request).await?;
+    let took = start.elapsed();
     if let Some(state) = &state {
-        if state.is_stopping() {
-            // Tells a client that keeps its connection to make the next request elsewhere.
+        if state.is_stopping() || response.status() == StatusCode::REQUEST_TIMEOUT {
+            // Tells a client that keeps its connection to make the next request elsewhere; and what is left of a body that took
+            // too long is not read (RFC 9110 §15.5.9).
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         let labels =
             RequestLabels { method, route: route(response.request()), status: response.status().as_u16() };
-        let took = start.elapsed();
         state.metrics.request(&labels, took);
         let extensions = response.response().extensions();
         let refusal: Option<&RefusalNote> = extensions.get();
@@ -62,6 +69,14 @@ pub async fn observe(
         drop(extensions);
     }
     response.headers_mut().insert(REQUEST_ID.clone(), id);
+    if let Some(connection) = response.request().conn_data::<Connection>() {
+        // A chunked body that was not read to its end would keep it open.
+        if response.status() == StatusCode::REQUEST_TIMEOUT {
+            connection.close_soon(start + took)
+        } else {
+            connection.done(start + took)
+        }
+    }
     Ok(response)
 }
 
@@ -81,10 +96,41 @@ fn take_request_id(request: &mut ServiceRequest) -> HeaderValue {
     {
         return id.clone();
     }
-    let id = HeaderValue::from_str(Uuid::new_v4().simple().encode_lower(&mut Uuid::encode_buffer()))
+    let mut id = HeaderValue::from_str(Uuid::new_v4().simple().encode_lower(&mut Uuid::encode_buffer()))
         .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    // The mark by which `event_request_id` knows it; what comes from a client never has it.
+    id.set_sensitive(true);
     request.headers_mut().insert(REQUEST_ID.clone(), id.clone());
     id
+}
+
+/// The id that the events of a request have in place of the client's own. Left in the request, so that all have the same.
+struct EventRequestId(String);
+
+/// Returns the id that the events of this request have: the request's own, if we made it or a proxy that we trust did. An id of
+/// anybody else's is not stored, since it could be that of another request, or a message; a new one stands for it, and a line
+/// of the log has both.
+pub(super) fn event_request_id(request: &HttpRequest, settings: &ServerSettings) -> Option<String> {
+    let shown = request.headers().get(&REQUEST_ID);
+    let is_ours = shown.is_some_and(HeaderValue::is_sensitive);
+    let by_trusted_proxy =
+        || request.peer_addr().is_some_and(|peer| settings.trusts(peer.ip().to_canonical()));
+    if is_ours || by_trusted_proxy() {
+        return request_id(request.headers()).map(str::to_owned);
+    }
+    // Nothing is there in an embedding app that does without `observe`.
+    let shown = shown?.to_str().unwrap_or_default();
+    let mut extensions = request.extensions_mut();
+    if let Some(EventRequestId(id)) = extensions.get() {
+        return Some(id.clone());
+    }
+    let id = Uuid::new_v4().simple().to_string();
+    log::info!(
+        request_id = shown, event_request_id = id.as_str();
+        "the audit trail has an id of its own for this request: X-Request-Id did not come from a trusted proxy"
+    );
+    extensions.insert(EventRequestId(id.clone()));
+    Some(id)
 }
 
 /// The id of a request, when it has one that is harmless.

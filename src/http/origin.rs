@@ -6,7 +6,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
 use actix_web::{FromRequest, HttpRequest};
 
-use super::observe::request_id;
+use super::observe::event_request_id;
 use super::peer::client_address;
 use crate::error::ApiError;
 use crate::event::{Actor, Origin};
@@ -29,8 +29,7 @@ impl FromRequest for RequestOrigin {
             Self(Origin {
                 actor: Actor::Stranger,
                 ip: peer.map(|peer| client_address(peer, request.headers(), &state.settings.server)),
-                // `observe` has put it there. An embedding app without it has only what the client says.
-                request_id: request_id(request.headers()).map(str::to_owned),
+                request_id: event_request_id(request, &state.settings.server),
                 at: state.clock.now(),
             })
         }))
@@ -42,8 +41,9 @@ pub(super) fn place(request: &HttpRequest, origin: &Origin) -> Place {
     Place { ip: origin.ip, device: device(request) }
 }
 
+/// What the client calls itself. What is not UTF-8 is replaced: a device without a name could be told from no other.
 fn device(request: &HttpRequest) -> Option<String> {
-    let text = request.headers().get(USER_AGENT)?.to_str().ok()?;
+    let text = String::from_utf8_lossy(request.headers().get(USER_AGENT)?.as_bytes());
     let cut: String = text.chars().take(MAX_DEVICE_CHARACTERS).collect();
     (!cut.is_empty()).then_some(cut)
 }

@@ -49,6 +49,7 @@ refusals! {
     WithoutAdministrator, PROBLEM: [INVALID_TOKEN, ("403", "`admin_required`; of a change by cookie also `csrf_failed`"), NO_DATABASE];
     /// Of a route that reads a body.
     WithoutBody, PROBLEM: [
+        ("408", "`request_timeout`: the body did not arrive within `server.body_timeout`"),
         ("413", "`payload_too_large`: over 64 KiB"),
         ("415", "`unsupported_media_type`"),
     ];
@@ -63,6 +64,7 @@ refusals! {
     ];
     /// Of whoever reads a form of OAuth and tries what is in it.
     WithoutForm, OAUTH: [
+        ("408", "`invalid_request`: the body did not arrive within `server.body_timeout`"),
         ("413", "`invalid_request`: over 64 KiB"),
         ("429", "`temporarily_unavailable`, with `Retry-After`, `RateLimit` and `RateLimit-Policy`"),
         ("503", "`temporarily_unavailable`, with `Retry-After`"),

@@ -8,7 +8,7 @@
 //! loosen nor break anything, and a path that is mistyped lets nobody in.
 
 use actix_web::http::Method;
-use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use actix_web::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, ORIGIN};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -72,7 +72,7 @@ impl Wanted {
 ///
 /// nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth` and, under `/auth/verify/any/…`, with any method, Envoy
 /// `ext_authz`. `/auth/verify/user`, `/auth/verify/admin` and `/auth/verify/client` let in only these. By cookie, an unsafe
-/// `X-Forwarded-Method` or `X-Original-Method` wants the proof that the request comes from a page of ours.
+/// `X-Forwarded-Method` or `X-Original-Method` wants the proof that the request comes from a page of ours; so does any `Origin`.
 #[utoipa::path(
     get,
     path = "/auth/verify",
@@ -132,8 +132,14 @@ async fn answer(request: &HttpRequest, wanted: Wanted) -> Result<HttpResponse, A
 }
 
 async fn caller(request: &HttpRequest) -> Result<Caller, ApiError> {
-    let (state, claims) = verified_claims(request, is_safe).await?;
+    let (state, claims) = verified_claims(request, needs_no_proof).await?;
     admit(claims, &state).await
+}
+
+/// Whether a cookie is enough. With `Origin` it is not, whatever the method: browsers add it to what a script of another origin
+/// sends, and the service behind the proxy may let that script read its answer.
+fn needs_no_proof(request: &HttpRequest) -> bool {
+    is_safe(request) && !request.headers().contains_key(ORIGIN)
 }
 
 /// Whether what the visitor asks for is safe (RFC 9110 §9.2.1). nginx, Traefik and Caddy ask with GET and name the visitor's

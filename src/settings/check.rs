@@ -127,6 +127,7 @@ impl Settings {
     fn check_values(&self, problems: &mut Vec<SettingsError>) {
         let positive = [
             ("token.access_ttl", self.token.access_ttl, Duration::from_secs(1)),
+            ("server.body_timeout", self.server.body_timeout, Duration::from_millis(1)),
             ("database.timeout", self.database.timeout, Duration::from_millis(1)),
             ("http_client.timeout", self.http_client.timeout, Duration::from_millis(1)),
             ("refresh.idle_ttl", self.refresh.idle_ttl, Duration::from_secs(1)),

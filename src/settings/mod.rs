@@ -36,6 +36,7 @@ pub use self::providers::{GithubSettings, GoogleSettings, ProvidersSettings};
 pub use self::public_url::PublicUrl;
 pub use self::read_from::ReadFrom;
 pub use self::sign_in::SignInSettings;
+pub use self::values::ListenAddress;
 use crate::db::{DatabaseUrl, PreparedStatements};
 
 /// All settings, checked.
@@ -74,6 +75,8 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// The audit trail.
     pub events: EventsSettings,
+    /// Where the process is watched.
+    pub management: ManagementSettings,
     /// How often one may ask.
     pub rate_limit: RateLimitSettings,
     /// Browsers of other origins.
@@ -114,6 +117,9 @@ pub struct ServerSettings {
     /// Whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "values::networks")]
     pub trusted_proxies: Vec<IpNet>,
+    /// How long the body of a request may take to arrive.
+    #[serde(deserialize_with = "values::duration")]
+    pub body_timeout: Duration,
     /// How long a stopping process waits for requests in flight.
     #[serde(deserialize_with = "values::duration")]
     pub shutdown_timeout: Duration,
@@ -239,6 +245,15 @@ pub struct EventsSettings {
     /// How long an event is kept.
     #[serde(deserialize_with = "values::duration")]
     pub retention: Duration,
+}
+
+/// `[management]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManagementSettings {
+    /// Where `/metrics`, `/readyz`, `/healthz`, `/docs` and `/openapi.json` are; beside everything else when absent.
+    #[serde(default, deserialize_with = "values::listen_address")]
+    pub listen: Option<ListenAddress>,
 }
 
 /// `[rate_limit]`

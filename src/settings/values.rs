@@ -37,6 +37,39 @@ pub(super) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D:
     number.try_into().map_err(|_| D::Error::custom("expected a whole number from 0 to 65535"))
 }
 
+/// A host and a port to listen on, written `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// An address or a name; an IPv6 address without brackets.
+    pub host: String,
+    /// 0 for any free port.
+    pub port: u16,
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+/// `"127.0.0.1:9090"`, `"[::1]:9090"`, `"localhost:9090"`; an empty text is none.
+pub(super) fn listen_address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ListenAddress>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        // An IPv6 address without brackets could end in what looks like a port.
+        let host = bare.or(Some(host).filter(|host| !host.contains(':'))).filter(|host| !host.is_empty())?;
+        Some(ListenAddress { host: host.to_owned(), port: port.parse().ok()? })
+    });
+    let expected = "expected an address and a port such as \"127.0.0.1:9090\" or \"[::1]:9090\"";
+    parsed.map(Some).ok_or_else(|| D::Error::custom(expected))
+}
+
 /// How many of something; absent means that we choose.
 pub(super) fn count<'de, D: Deserializer<'de>, T: TryFrom<u64>>(
     deserializer: D,
@@ -127,8 +160,9 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec
     list(deserializer)?
         .iter()
         .map(|text| {
-            parse(text)
-                .map_err(|_| D::Error::custom("expected addresses or CIDR blocks such as \"10.0.0.0/8\""))
+            parse(text).map_err(|_| {
+                D::Error::custom("expected addresses or CIDR blocks such as \"10.0.0.5\" or \"10.0.0.0/28\"")
+            })
         })
         .collect()
 }

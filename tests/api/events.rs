@@ -43,13 +43,18 @@ on_both_databases! {
             .bearer_auth(&ada.jwt)
             .header("x-request-id", "my-request.1")
             .json(&json!({ "disabled": true }));
-        assert_eq!(request.send().await.expect("an answer").status(), 200);
+        let answer = Answer::of(request.send().await.expect("an answer")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
         let events = app.events("user.disabled", &ada.jwt).await;
         assert_eq!(events.len(), 1);
         let names: BTreeSet<&str> = events[0].as_object().expect("an object").keys().map(String::as_str).collect();
         assert_eq!(names, BTreeSet::from(["id", "at", "kind", "actor_id", "user_id", "ip", "request_id", "detail"]));
         assert_eq!(who(&events[0]), ("user.disabled", Some(ada.user_id.as_str()), Some(bob.user_id.as_str())));
-        assert_eq!((&events[0]["ip"], &events[0]["request_id"]), (&json!("127.0.0.1"), &json!("my-request.1")));
+        assert_eq!(events[0]["ip"], "127.0.0.1");
+        // What an untrusted peer calls its request is shown to it, and not stored.
+        assert_eq!(answer.header("x-request-id"), "my-request.1");
+        let stored = events[0]["request_id"].as_str().expect("an id");
+        assert!(stored.len() == 32 && stored.bytes().all(|byte| byte.is_ascii_hexdigit()), "{stored}");
         assert!(events[0]["detail"].is_object());
         let at = events[0]["at"].as_str().expect("a time");
         assert!(at.len() == 20 && at.ends_with('Z'), "{at}");
@@ -58,6 +63,47 @@ on_both_databases! {
         let answer = app.patch_user(&bob.user_id, &ada.jwt, json!({ "disabled": false })).await;
         let events = app.events("user.enabled", &ada.jwt).await;
         assert_eq!(events[0]["request_id"], answer.header("x-request-id"));
+    }
+
+    async fn a_request_id_is_stored_when_a_trusted_proxy_says_so(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| sources.with("server.trusted_proxies", "127.0.0.0/8")).await;
+        let long = "x".repeat(129);
+        for (sent, stored) in [("from-the-proxy.7", true), ("two words", false), ("", false), (&long, false)] {
+            app.db.execute("DELETE FROM events");
+            let body = json!({ "id_token": app.mock.google().id_token(json!({ "sub": sent })) });
+            let request = app.http.post(format!("{}/auth/google", app.base)).header("x-request-id", sent).json(&body);
+            let answer = Answer::of(request.send().await.expect("an answer")).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+            let told = answer.header("x-request-id");
+            assert_eq!(told == sent, stored, "{sent:?}");
+            let found = format!("SELECT COUNT(*) AS number FROM events WHERE request_id = '{told}'");
+            assert_eq!(app.db.number(&found), app.db.count("events"), "{sent:?}");
+        }
+    }
+
+    async fn no_event_has_the_request_id_of_an_untrusted_peer(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| sources.with("server.trusted_proxies", "192.0.2.7")).await;
+        // Signing in, being refused, and what a signed-in user does.
+        let ada = app.sign_in(Person::named("ada")).await;
+        let good = json!({ "id_token": app.mock.google().id_token(Person::named("bob").claims()) });
+        let bad = json!({ "email": "ada@example.com", "password": "not her password" });
+        for (method, path, body) in [
+            ("POST", "/auth/google", &good),
+            ("POST", "/auth/password", &bad),
+            ("PUT", "/api/me/password", &json!({ "new_password": "correct horse battery" })),
+            ("POST", "/auth/logout-all", &Value::Null),
+        ] {
+            let method = method.parse().expect("a method");
+            let mut request = app.http.request(method, format!("{}{path}", app.base)).bearer_auth(&ada.jwt);
+            if !body.is_null() {
+                request = request.json(body);
+            }
+            let answer = Answer::of(request.header("x-request-id", "eve.1").send().await.expect("an answer")).await;
+            assert_eq!(answer.header("x-request-id"), "eve.1", "{path}");
+        }
+        assert!(app.db.count("events") >= 4);
+        assert_eq!(app.db.number("SELECT COUNT(*) AS number FROM events WHERE request_id = 'eve.1'"), 0);
+        assert_eq!(app.db.number("SELECT COUNT(*) AS number FROM events WHERE LENGTH(request_id) <> 32"), 0);
     }
 
     async fn the_trail_is_newest_first_filtered_and_paged(db: TestDatabase) {

@@ -66,6 +66,8 @@ fn serving(mock: &MockProviders, db: &TestDatabase) -> Tokenbooth {
     Tokenbooth::serving(mock, &db.url)
         // Its default has the port in it, which is another one each time.
         .set("token.issuer", "https://tokenbooth.example.com")
+        // The request ids of the clients are looked for in the audit trail.
+        .set("server.trusted_proxies", "127.0.0.1")
         // A client may come back late: the machine is busy.
         .set("refresh.grace", "1h")
         .set("password.memory_kib", "64")

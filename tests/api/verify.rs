@@ -131,7 +131,8 @@ on_both_databases! {
         let browser = signed_in(&app).await;
         let csrf = browser.cookie("__Host-tokenbooth_csrf").expect("a cookie").to_owned();
         let ours = app.base.clone();
-        let cases: [(&[(&str, &str)], bool); 26] = [
+        let elsewhere = app.base.replace("127.0.0.1", "localhost");
+        let cases: [(&[(&str, &str)], bool); 33] = [
             // Every proxy's way to say what the visitor asks for.
             (&[], true),
             (&[("x-forwarded-method", "GET")], true),
@@ -158,6 +159,14 @@ on_both_databases! {
             (&[("x-original-method", "POST"), ("x-csrf-token", "x")], false),
             (&[("x-original-method", "POST"), ("origin", "https://evil.com")], false),
             (&[("x-original-method", "POST"), ("origin", "null"), ("x-csrf-token", &csrf)], false),
+            // A foreign Origin loses whatever the method, and whatever else is said.
+            (&[("origin", "https://evil.com")], false),
+            (&[("origin", "null")], false),
+            (&[("origin", "")], false),
+            (&[("origin", &elsewhere)], false),
+            (&[("origin", "https://evil.com"), ("x-original-method", "GET"), ("sec-fetch-site", "same-origin")], false),
+            (&[("origin", "null"), ("x-forwarded-method", "HEAD"), ("x-csrf-token", &csrf)], false),
+            (&[("origin", &ours), ("x-original-method", "GET")], true),
             // A WebSocket can say what it likes afterwards.
             (&[("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw==")], false),
             (&[("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw=="), ("origin", "https://evil.com")], false),

@@ -2,14 +2,18 @@
 
 use std::io;
 
+use ipnet::IpNet;
 use url::{Host, Url};
 
 use super::finding::Findings;
 use crate::listener;
-use crate::settings::{Environment, Settings, check_provider_url};
+use crate::settings::{Environment, ListenAddress, Settings, check_provider_url};
 
 pub(super) fn check(findings: &mut Findings, settings: &Settings) -> io::Result<()> {
-    check_address(findings, settings)?;
+    check_address(findings, &settings.server.host, settings.server.port, "server", "server.port")?;
+    if let Some(ListenAddress { host, port }) = &settings.management.listen {
+        check_address(findings, host, *port, "management.listen", "management.listen")?;
+    }
     let server = &settings.server;
     // We speak http only: whoever reaches us by https, or under another name, does so through a proxy.
     if is_proxied(settings) && settings.rate_limit.enabled && server.trusted_proxies.is_empty() {
@@ -17,6 +21,13 @@ pub(super) fn check(findings: &mut Findings, settings: &Settings) -> io::Result<
             "server.trusted_proxies",
             "it is empty, and clients come through a proxy: to rate limits and the audit trail they are all one address",
             "Name the proxy's address or network",
+        )?;
+    }
+    for network in server.trusted_proxies.iter().filter(|network| is_wide(network)) {
+        findings.warn(
+            "server.trusted_proxies",
+            &format!("{network} is a whole network: every client in it can make its own address up in X-Forwarded-For"),
+            "Name the addresses of the proxies only, or a network that has nothing else in it",
         )?;
     }
     if check_provider_url(&settings.public_url()).is_err() {
@@ -46,20 +57,32 @@ pub(super) fn check(findings: &mut Findings, settings: &Settings) -> io::Result<
     Ok(())
 }
 
-fn check_address(findings: &mut Findings, settings: &Settings) -> io::Result<()> {
-    let (host, port) = (settings.server.host.as_str(), settings.server.port);
+fn check_address(
+    findings: &mut Findings,
+    host: &str,
+    port: u16,
+    subject: &str,
+    setting: &str,
+) -> io::Result<()> {
     let address = format!("{host}:{port}");
     match listener::listen(host, port) {
-        Ok(_) => findings.good("server", &format!("{address} is free")),
+        Ok(_) => findings.good(subject, &format!("{address} is free")),
         Err(reason) if reason.kind() == io::ErrorKind::AddrInUse => {
-            findings.good("server", &format!("{address} is in use: by tokenbooth, or set server.port"))
+            findings.good(subject, &format!("{address} is in use: by tokenbooth, or set {setting}"))
         }
         Err(reason) => findings.error(
-            "server",
+            subject,
             &format!("cannot listen on {address}: {reason}"),
             listener::remedy(&reason),
         ),
     }
+}
+
+/// Whether a block has room for more than the proxies of one installation. Nobody else has an address of loopback.
+fn is_wide(network: &IpNet) -> bool {
+    let widest = if network.addr().is_ipv4() { 24 } else { 64 };
+    let loopback = network.network().is_loopback() && network.broadcast().is_loopback();
+    network.prefix_len() < widest && !loopback
 }
 
 fn is_proxied(settings: &Settings) -> bool {

@@ -109,6 +109,7 @@ impl ResponseError for OAuthError {
             ("server_error", _) => StatusCode::INTERNAL_SERVER_ERROR,
             ("invalid_client", _) => StatusCode::UNAUTHORIZED,
             (_, Code::NotFound) => StatusCode::NOT_FOUND,
+            (_, Code::RequestTimeout) => StatusCode::REQUEST_TIMEOUT,
             (_, Code::PayloadTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             (_, Code::MethodNotAllowed) => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,

@@ -7,7 +7,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest};
 use secrecy::SecretString;
 
-use super::super::json_body::read_bytes;
+use super::super::body::read_bytes;
 use crate::error::{ApiError, Code};
 
 /// The parameters that were sent. All are kept from logs by their type: some are secrets.
@@ -17,9 +17,9 @@ impl Parameters {
     /// Reads the body.
     ///
     /// # Errors
-    /// 400 `invalid_request`, 413.
+    /// 400 `invalid_request`, 408, 413.
     pub(super) async fn read(request: &HttpRequest, body: Payload) -> Result<Self, ApiError> {
-        let body = read_bytes(body).await?;
+        let body = read_bytes(request, body).await?;
         if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(invalid("Content-Type must be application/x-www-form-urlencoded".to_owned()));
         }

@@ -21,6 +21,8 @@ pub(super) struct Layout {
     /// The page's own URL, with all that was asked for.
     pub(super) url: String,
     pub(super) viewer: Viewer,
+    /// Whether `/docs` is on this address, and not on `management.listen`.
+    pub(super) has_docs: bool,
     session: Option<SessionLife>,
 }
 
@@ -50,17 +52,19 @@ impl Layout {
             url: url_of(request, base),
             here: own_path_of(request).to_owned(),
             viewer: user.map_or(Viewer::Stranger, Viewer::of),
+            has_docs: has_docs(state),
             session: user.and_then(|_| session_life(state, request)),
         }
     }
 
     /// Of a page that anybody may be looking at.
-    pub(super) fn of_nobody(base: &str) -> Self {
+    pub(super) fn of_nobody(base: &str, has_docs: bool) -> Self {
         Self {
             base: base.to_owned(),
             here: String::new(),
             url: String::new(),
             viewer: Viewer::Unknown,
+            has_docs,
             session: None,
         }
     }
@@ -90,6 +94,11 @@ impl Viewer {
     fn of(user: &User) -> Self {
         Self::User { person: Person::of(user), admin: user.admin }
     }
+}
+
+/// Whether a page can link to `/docs`.
+pub(super) fn has_docs(state: &AppState) -> bool {
+    state.settings.management.listen.is_none()
 }
 
 /// The URL of what is asked for, as a browser sees it.

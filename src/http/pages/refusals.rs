@@ -2,7 +2,7 @@
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -11,9 +11,9 @@ use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::html;
-use super::layout::{Layout, Viewer, url_of};
+use super::layout::{Layout, Viewer, has_docs, url_of};
 use crate::error::{ApiError, Code};
-use crate::http::browser::{redirect, wants_html};
+use crate::http::browser::{accepts, redirect, wants_html};
 use crate::http::observe::request_id;
 use crate::state::AppState;
 
@@ -53,8 +53,7 @@ pub(in crate::http) async fn errors_as_pages_if_asked(
 
 /// Whether the client asks for HTML, or for nothing in particular (`*/*`) where that is `usual`.
 fn takes_html(request: &HttpRequest, usual: bool) -> bool {
-    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    wants_html(request) || (usual && !accept.contains("json"))
+    wants_html(request) || (usual && !accepts(request, "json"))
 }
 
 fn shown(response: ServiceResponse<BoxBody>, usual: bool) -> ServiceResponse<BoxBody> {
@@ -63,7 +62,8 @@ fn shown(response: ServiceResponse<BoxBody>, usual: bool) -> ServiceResponse<Box
     let (Some(error), true) = (error, takes_html(request, usual)) else { return response };
     let page = match request.app_data::<Data<AppState>>() {
         Some(state) if error.wants_sign_in() => to_sign_in(request, state),
-        state => page(&error, request, state.map_or("", |state| state.public_url.path())),
+        Some(state) => page(&error, request, Layout::of_nobody(state.public_url.path(), has_docs(state))),
+        None => page(&error, request, Layout::of_nobody("", false)),
     };
     let (request, original) = response.into_parts();
     // What the JSON answer said beside its body goes on: when to come back, which cookies are over, what is logged.
@@ -88,10 +88,10 @@ fn to_sign_in(request: &HttpRequest, state: &AppState) -> HttpResponse {
     redirect(StatusCode::SEE_OTHER, &location)
 }
 
-fn page(error: &ApiError, request: &HttpRequest, base: &str) -> HttpResponse {
+fn page(error: &ApiError, request: &HttpRequest, layout: Layout) -> HttpResponse {
     let (status, code, title) = error.code().row();
     let page = RefusalPage {
-        layout: Layout::of_nobody(base),
+        layout,
         title,
         detail: error.detail(),
         advice: advice(error.code()),

@@ -63,7 +63,7 @@ mod tests {
         let way_in =
             |provider: &str, kind, name: &str| WayIn { provider: provider.into(), kind, name: name.into() };
         let page = SignInPage {
-            layout: Layout::of_nobody("/booth"),
+            layout: Layout::of_nobody("/booth", true),
             ways_in: vec![
                 way_in("github", "github", "GitHub"),
                 way_in("google", "google", "Google"),

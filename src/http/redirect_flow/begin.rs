@@ -1,6 +1,6 @@
 //! The way to the provider.
 
-use actix_web::http::StatusCode;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -61,7 +61,7 @@ pub(crate) struct LoginQuery {
     params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "google"), LoginQuery),
     responses(
         (status = 200, description = "A page that asks whether an app may be signed in", body = String, content_type = "text/html"),
-        (status = 302, description = "To the provider, with a cookie for this sign-in", headers(("Location" = String, description = "The provider's page"))),
+        (status = 302, description = "To the provider, with a cookie for this sign-in; without it to HEAD", headers(("Location" = String, description = "The provider's page"))),
         (status = 400, description = "`redirect_not_allowed`; `invalid_request`: an app's parameters", body = Problem, content_type = "application/problem+json"),
         WithoutProvider,
     ),
@@ -160,6 +160,8 @@ pub(super) async fn send_to_provider(
     let attempt = Attempt::begin(provider.name(), aim, state)?;
     let url = authorization_url(state, provider.name(), flow, &attempt).await;
     match (url, &attempt.aim) {
+        // A link checker or a preview, which will not come back: nothing is begun.
+        (Ok(url), _) if request.method() == Method::HEAD => Ok(redirect(status, url.as_str())),
         (Ok(url), _) => {
             let cookies = attempt.into_cookies(request, state)?;
             Ok(with_cookies(redirect(status, url.as_str()), &cookies))

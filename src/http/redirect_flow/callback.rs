@@ -52,6 +52,7 @@ pub(crate) struct Returned {
         (status = 400, description = "`invalid_state`: not begun in this browser, or over; `code_refused`", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The provider's own ID token is refused: `nonce_mismatch`, `audience_mismatch`, …", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`access_denied`: called off at the provider; `user_disabled`", body = Problem, content_type = "application/problem+json"),
+        (status = 405, description = "`method_not_allowed`: HEAD changes nothing here, and is not answered otherwise", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`identity_in_use`: to be linked, and another account's", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutProvider,

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use utoipa::ToSchema;
 
+use super::super::body::read_bytes;
 use super::super::exchange::{find_provider, find_redirect_flow};
-use super::super::json_body::read_bytes;
 use super::super::refusals::WithoutProvider;
 use super::callback::MAX_CODE_BYTES;
 use super::callback_url;
@@ -53,6 +53,7 @@ pub(crate) struct ReturnedForm {
         (status = 303, description = "To the same address, with `state` and `code` or `error` in its query"),
         (status = 400, description = "`invalid_request`: not a form, or a member twice", body = Problem, content_type = "application/problem+json"),
         (status = 405, description = "`method_not_allowed`: this provider posts no forms", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "`request_timeout`: the body did not arrive within `server.body_timeout`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
         WithoutProvider,
@@ -78,12 +79,12 @@ pub(crate) async fn pass_on_form(
 /// Reads a form-urlencoded body whose fields are not duplicated.
 ///
 /// # Errors
-/// 400, 413, 415.
+/// 400, 408, 413, 415.
 pub(super) async fn read_form<T: DeserializeOwned>(
     request: &HttpRequest,
     body: Payload,
 ) -> Result<T, ApiError> {
-    let body = read_bytes(body).await?;
+    let body = read_bytes(request, body).await?;
     if !request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         let detail = "Content-Type must be application/x-www-form-urlencoded";
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
@@ -109,6 +110,6 @@ fn with_parameters(callback: &str, form: &ReturnedForm) -> Result<Url, ApiError>
 fn not_by_form() -> HttpResponse {
     let error = ApiError::new(Code::MethodNotAllowed, "this provider sends browsers back with GET");
     let mut response = error.error_response();
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
     response
 }

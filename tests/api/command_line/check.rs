@@ -198,6 +198,25 @@ fn check_warns_of_what_works_and_is_not_meant() {
     for remedy in [("server.trusted_proxies", "10.0.0.0/8"), ("rate_limit.enabled", "false")] {
         assert!(!run(&["check"], &[public_url, remedy]).good().contains(warning));
     }
+    let warning = "is a whole network: every client in it can make its own address up";
+    for (proxies, wide) in [
+        ("10.0.0.5", None),
+        ("127.0.0.1,::1", None),
+        ("127.0.0.0/8", None),
+        ("10.1.2.0/24,fd00::/64", None),
+        ("10.0.0.0/23", Some("10.0.0.0/23")),
+        ("127.0.0.1,172.16.0.0/12", Some("172.16.0.0/12")),
+        ("fd00::/63", Some("fd00::/63")),
+        ("126.0.0.0/7", Some("126.0.0.0/7")),
+        ("0.0.0.0/0", Some("0.0.0.0/0")),
+        ("::/0", Some("::/0")),
+    ] {
+        let told = run(&["check"], &[("server.trusted_proxies", proxies)]).good();
+        assert_eq!(told.matches(warning).count(), usize::from(wide.is_some()), "{told}");
+        if let Some(wide) = wide {
+            assert!(told.contains(&format!("warning  server.trusted_proxies: {wide} {warning}")), "{told}");
+        }
+    }
     let warning = "browsers keep no cookie of ours there";
     for (public_url, warned) in [
         ("http://auth.example.com", true),
@@ -418,4 +437,40 @@ fn check_says_where_a_cookie_arrives_and_where_a_code() {
         "warning  sign_in.redirect_uris: https://app.mail.com/callback is on another host than server.public_url, and browsers do \
          not send our cookie there. If an app or a server exchanges codes there, move it to sign_in.code_redirect_uris",
     );
+}
+
+/// Files that a reader copies, and what in them is believed of `X-Forwarded-For`: single addresses, never a network.
+#[test]
+fn no_example_trusts_more_than_a_proxy() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders =
+        ["docs", "contrib/debian", "contrib/docker", "examples/proxies", "examples/replicas", "config"];
+    let in_folders =
+        folders.iter().flat_map(|folder| std::fs::read_dir(root.join(folder)).expect("a folder"));
+    let files = in_folders.map(|entry| entry.expect("a file").path()).filter(|path| path.is_file());
+    let (mut found, mut of_compose) = (0, String::new());
+    for path in files.chain([root.join("compose.yaml"), root.join("README.md"), root.join("Dockerfile")]) {
+        let text = String::from_utf8_lossy(&std::fs::read(&path).expect("a file")).into_owned();
+        for line in text.lines().filter(|line| !line.trim_start().starts_with(['#', '|'])) {
+            let lower = line.to_lowercase();
+            let Some((_, value)) = lower.split_once("trusted_proxies") else { continue };
+            let Some(value) = value.trim_start().strip_prefix(['=', ':']) else { continue };
+            let value = value.split('#').next().unwrap_or_default();
+            for address in value.split(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/'))) {
+                if address.contains(['.', ':']) {
+                    address
+                        .parse::<std::net::IpAddr>()
+                        .unwrap_or_else(|_| panic!("{}: {line}", path.display()));
+                    found += 1;
+                    if path.ends_with("compose.yaml") {
+                        of_compose = format!("gateway: {address}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(found >= 5, "{found}");
+    // The one that Docker gives to what comes from the machine itself.
+    let compose = std::fs::read_to_string(root.join("compose.yaml")).expect("a file");
+    assert!(!of_compose.is_empty() && compose.contains(&of_compose), "{of_compose}");
 }

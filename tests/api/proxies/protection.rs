@@ -21,6 +21,7 @@ pub async fn is_whole(scene: &Scene, proxy: &str) {
     place.a_name_of_ones_own_does_not_arrive().await;
     place.a_body_arrives_whole().await;
     place.by_cookie_a_change_comes_from_our_own_page().await;
+    place.our_cookies_do_not_arrive().await;
     place.no_spelling_of_a_path_leads_around_it();
     place.the_booth_is_open_and_its_metrics_are_not().await;
 }
@@ -186,9 +187,11 @@ impl Place<'_> {
         let cookie = format!("__Host-tokenbooth_session={}", ada.jwt);
         let names = [ada.user_id.as_str(), "cookie@example.com", "", ""];
         let key = ("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw==");
-        let cases: [Case<'_>; 13] = [
+        let cases: [Case<'_>; 15] = [
             ("GET", &[], true),
-            ("GET", &[("origin", "https://evil.com")], true),
+            ("GET", &[("origin", ORIGIN)], true),
+            ("GET", &[("origin", "https://evil.com")], false),
+            ("GET", &[("origin", "null")], false),
             ("POST", &[("origin", ORIGIN)], true),
             ("DELETE", &[("sec-fetch-site", "same-origin")], true),
             ("POST", &[("origin", "https://evil.com")], false),
@@ -212,6 +215,39 @@ impl Place<'_> {
                 self.assert_stopped(&what, 403, &answer);
             }
         }
+    }
+
+    /// The service's own cookies arrive, unless there are more of ours than the proxy can take out.
+    async fn our_cookies_do_not_arrive(&self) {
+        let ada = self.scene.app.sign_in(Person::named("cookies")).await;
+        let session = format!("__Host-tokenbooth_session={}", ada.jwt);
+        let more: Vec<String> =
+            (0..10).map(|at| format!("__Host-tokenbooth_login_{at}=sealed{at}")).collect();
+        let all = "__Host-tokenbooth_csrf=c; __Host-tokenbooth_device=d; __Secure-tokenbooth_refresh=r";
+        let cases = [
+            (session.clone(), "", true),
+            (format!("a=1; {session}"), "a=1", true),
+            (format!("{session}; a=1"), "a=1", true),
+            (format!("a=1; {all}; b=2; {session}; c=3"), "a=1;b=2;c=3", true),
+            (format!("x_=1; {session};a=1;b=__Host-tokenbooth_z"), "x_=1;a=1;b=__Host-tokenbooth_z", true),
+            (format!("a=1; {}; {all}; {session}; b=2", more.join("; ")), "a=1;b=2", false),
+        ];
+        for (cookies, own, must_arrive) in cases {
+            let answer = send(self.request("GET", "/orders").header("cookie", &cookies)).await;
+            assert_eq!(answer.status, 200, "{cookies}: {}", answer.text);
+            let seen = self.scene.backend.take_one();
+            let arrived = seen.header("cookie").join("; ");
+            let pairs: Vec<&str> =
+                arrived.split(';').map(str::trim).filter(|pair| !pair.is_empty()).collect();
+            assert!(!pairs.iter().any(|pair| pair.starts_with("__")), "{cookies}: {arrived}");
+            if must_arrive || !pairs.is_empty() {
+                assert_eq!(pairs.join(";"), own, "{cookies}");
+            }
+        }
+        // By bearer nothing of ours is there, and the service's own cookies arrive as they came.
+        let request = self.request("GET", "/orders").bearer_auth(&ada.jwt).header("cookie", "a=1; b=\"x y\"");
+        assert_eq!(send(request).await.status, 200);
+        assert_eq!(self.scene.backend.take_one().header("cookie"), ["a=1; b=\"x y\""]);
     }
 
     /// Without a token, so that whatever arrives at the backend went around.

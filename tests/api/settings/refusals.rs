@@ -46,7 +46,7 @@ fn a_variable_with_one_underscore_too_few_does_not_start_with_the_default() {
 fn a_value_of_the_wrong_type_is_told_what_is_expected() {
     let number = "expected a whole number from 0 to 65535";
     let duration = "expected a duration such as \"500ms\", \"30s\", \"5m\", \"24h\" or \"30d\"";
-    let blocks = "expected addresses or CIDR blocks such as \"10.0.0.0/8\"";
+    let blocks = "expected addresses or CIDR blocks such as \"10.0.0.5\" or \"10.0.0.0/28\"";
     let rate = "expected a whole number from 1 to 100000000";
     let boolean = "expected a boolean, found a text (from the environment)";
     let levels = "expected one of \"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\"";
