@@ -6,7 +6,6 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, ServiceConfig};
@@ -283,7 +282,7 @@ impl App {
         let management = match management {
             None => None,
             Some(listener) => {
-                log::info!("management: listening on {}", listener.local_addr()?);
+                log::info!("management.listen: {}", listener.local_addr()?);
                 let app = tokenbooth.clone();
                 let routes = move || app.management_routes();
                 Some(serve(&tokenbooth.state, routes, listener, &connections, 1)?)

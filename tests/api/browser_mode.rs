@@ -12,7 +12,6 @@ use crate::support::{Answer, TestApp};
 const SESSION: &str = "__Host-tokenbooth_session";
 const CSRF: &str = "__Host-tokenbooth_csrf";
 const REFRESH: &str = "__Secure-tokenbooth_refresh";
-const DEVICE: &str = "__Host-tokenbooth_device";
 
 async fn signed_in(app: &TestApp) -> Browser {
     let mut browser = Browser::at(app);

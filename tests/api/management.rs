@@ -61,7 +61,7 @@ async fn health_asks_there_and_a_stopping_service_answers_there() {
     let (mock, db) = (MockProviders::start().await.expect("the mock starts"), TestDatabase::sqlite());
     let address = format!("127.0.0.1:{}", free_port());
     let mut running = Tokenbooth::serving(&mock, &db.url).set("management.listen", &address).start();
-    running.wait_for("management: listening on 127.0.0.1:");
+    running.wait_for(&format!("management.listen: {address}"));
     let public = running.url();
     let health = |port: &str| {
         let command = Tokenbooth::new(&["health"]).set("token.secret", SECRET).set("server.port", port);

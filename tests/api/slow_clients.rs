@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::databases::TestDatabase;
 use crate::support::TestApp;
@@ -92,11 +92,14 @@ on_both_databases! {
             let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{what}: no answer but {text:?}"));
             assert!(head.starts_with("HTTP/1.1 408 "), "{what}: {text}");
             assert!(head.to_ascii_lowercase().contains("\r\nconnection: close"), "{what}: {text}");
-            let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            let json: Value = serde_json::from_str(body).unwrap_or_default();
             if what.contains("/oauth/") {
-                assert_eq!(body["error"], "invalid_request", "{what}: {body}");
-            } else if !what.contains("callback") {
-                assert_eq!((&body["code"], &body["status"]), (&json!("request_timeout"), &json!(408)), "{what}: {body}");
+                assert_eq!(json["error"], "invalid_request", "{what}: {body}");
+            } else if what.contains("callback") {
+                assert!(body.contains("request_timeout"), "{what}: {body}");
+            } else {
+                let expected = (&json!("request_timeout"), &json!(408));
+                assert_eq!((&json["code"], &json["status"]), expected, "{what}: {body}");
             }
             assert!(took < Duration::from_secs(5), "{what}: {took:?}");
         }

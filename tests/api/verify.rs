@@ -257,8 +257,10 @@ on_both_databases! {
                     (false, _) => drop(answer.assert_problem(403, "csrf_failed")),
                 }
                 told(&browser.call(method, &path).await);
-                let foreign = browser.request(method, &path).header(ORIGIN, "https://evil.com");
-                assert_eq!(send(foreign).await.status, if safe { 200 } else { 403 }, "{method} {path}");
+                for origin in ["https://evil.com", "null"] {
+                    let foreign = browser.request(method, &path).header(ORIGIN, origin);
+                    assert_eq!(send(foreign).await.status, 403, "{method} {path} from {origin}");
+                }
                 let nobody: reqwest::Method = method.parse().expect("a method");
                 let nobody = send(app.http.request(nobody, format!("{}{path}", app.base))).await;
                 assert_eq!(nobody.status, 401, "{method} {path}");

@@ -442,7 +442,7 @@ fn check_says_where_a_cookie_arrives_and_where_a_code() {
 /// Files that a reader copies, and what in them is believed of `X-Forwarded-For`: single addresses, never a network.
 #[test]
 fn no_example_trusts_more_than_a_proxy() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders =
         ["docs", "contrib/debian", "contrib/docker", "examples/proxies", "examples/replicas", "config"];
     let in_folders =
