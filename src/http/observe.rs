@@ -72,9 +72,9 @@ pub async fn observe(
     if let Some(connection) = response.request().conn_data::<Connection>() {
         // A chunked body that was not read to its end would keep it open.
         if response.status() == StatusCode::REQUEST_TIMEOUT {
-            connection.close_soon(start + took)
+            connection.close_soon(start + took);
         } else {
-            connection.done(start + took)
+            connection.done(start + took);
         }
     }
     Ok(response)

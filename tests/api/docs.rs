@@ -171,7 +171,7 @@ async fn refusals_are_documented_in_the_form_they_have() {
     let statuses: Vec<&str> = exchange.keys().map(String::as_str).collect();
     assert_eq!(
         statuses,
-        ["200", "303", "400", "401", "403", "404", "413", "415", "429", "502", "503", "504"]
+        ["200", "303", "400", "401", "403", "404", "408", "413", "415", "429", "502", "503", "504"]
     );
     let members = document["components"]["schemas"]["Problem"]["properties"].as_object().expect("members");
     let members: BTreeSet<&str> = members.keys().map(String::as_str).collect();

@@ -9,7 +9,7 @@ use crate::settings::{ServerSettings, Sources};
 
 const PROXY: &str = "10.0.0.1";
 
-/// Trusts 10.0.0.0/24 and fd00::/64.
+/// Trusts `10.0.0.0/24` and `fd00::/64`.
 static SETTINGS: LazyLock<ServerSettings> = LazyLock::new(|| {
     let sources = Sources::defaults().with("server.trusted_proxies", "10.0.0.0/24,fd00::/64");
     sources.load().expect("settings").server
