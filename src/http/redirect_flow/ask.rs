@@ -107,6 +107,7 @@ async fn is_linked(state: &AppState, user: &User, provider: &str) -> Result<bool
         (status = 302, description = "To the app, with an error", headers(("Location" = String, description = "The app's redirect URI"))),
         (status = 400, description = "`redirect_not_allowed`; `invalid_request`: not a form, a duplicated field, or an app's parameters", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "`csrf_failed`", body = Problem, content_type = "application/problem+json"),
+        (status = 408, description = "`request_timeout`: the body did not arrive within `server.body_timeout`", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "`payload_too_large`", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = Problem, content_type = "application/problem+json"),
         WithoutProvider,
