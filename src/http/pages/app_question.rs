@@ -6,7 +6,7 @@ use askama::Template;
 use url::Url;
 
 use super::html;
-use super::layout::{Layout, Viewer};
+use super::layout::{Layout, Viewer, has_docs};
 use super::person::Person;
 use crate::error::ApiError;
 use crate::provider::Provider;
@@ -61,7 +61,7 @@ pub(in crate::http) fn app_question(
     let (agreed, unlinked) =
         if question.has_identity { (account, None) } else { (None, account.map(|account| account.name)) };
     let page = AppQuestionPage {
-        layout: Layout::of_nobody(state.public_url.path()),
+        layout: Layout::of_nobody(state.public_url.path(), has_docs(state)),
         provider: question.provider.name(),
         provider_name: question.provider.display_name(),
         agreed,
