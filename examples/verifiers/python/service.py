@@ -9,18 +9,23 @@ from wsgiref.simple_server import make_server
 
 import jwt
 
-from verifier import Verifier
+from verifier import RevocationsUnknown, Verifier
 
 
 def protected(verifier: Verifier, app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """WSGI middleware: `app` is called for good tokens only, with what they say in `environ["token"]`."""
+    """WSGI middleware: `app` is called for valid tokens only, with what they say in `environ["token"]`."""
 
     def middleware(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         try:
             environ["token"] = verifier.claims(token if scheme.lower() == "bearer" else "")
-        except (jwt.PyJWTError, OSError) as error:
-            logging.info("refused: %s", error)
+        except (RevocationsUnknown, OSError) as error:
+            # Not the token's fault: a client must not throw it away.
+            logging.warning("not verified: %s", error)
+            start_response("503 Service Unavailable", [("Retry-After", "5")])
+            return [b""]
+        except jwt.PyJWTError as error:
+            logging.info("rejected: %s", error)
             start_response("401 Unauthorized", [("WWW-Authenticate", 'Bearer error="invalid_token"')])
             return [b""]
         return app(environ, start_response)
@@ -37,4 +42,4 @@ if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     logging.basicConfig(level=logging.INFO)
-    make_server("127.0.0.1", int(sys.argv[2]), protected(Verifier(sys.argv[1]), who_am_i)).serve_forever()
+    make_server("127.0.0.1", int(sys.argv[2]), protected(Verifier(sys.argv[1]).start(), who_am_i)).serve_forever()
