@@ -1,12 +1,15 @@
 //! Services that sign in for themselves (`client_credentials`, RFC 6749 §4.4).
 
+mod audiences;
 mod scopes;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use self::audiences::{Audiences, NoAudiences};
 pub use self::scopes::{NoScopes, Scopes, is_scope};
 use crate::clock::Timestamp;
 use crate::session::HashedToken;
@@ -27,7 +30,7 @@ pub struct Client {
     pub scopes: Scopes,
     /// The secret that it should use.
     pub secret: HashedToken,
-    /// The secret before, which works until the next rotation.
+    /// The secret before, which works for `clients.previous_secret_ttl` after the rotation, or until the next one.
     pub previous_secret: Option<HashedToken>,
     /// It may not sign in, and is refused with every token already out.
     pub disabled: bool,
@@ -35,6 +38,19 @@ pub struct Client {
     pub created_at: Timestamp,
     /// When its secret was last replaced.
     pub rotated_at: Option<Timestamp>,
+    /// The audiences whose tokens it may introspect; all if there are none.
+    pub audiences: Audiences,
+    /// When it was last enabled: tokens issued before are invalid.
+    pub tokens_from: Option<Timestamp>,
+}
+
+impl Client {
+    /// Returns the previous secret, if it still works: for `ttl` after the rotation.
+    #[must_use]
+    pub fn usable_previous_secret(&self, ttl: Duration, now: Timestamp) -> Option<&HashedToken> {
+        let rotated_at = self.rotated_at?;
+        self.previous_secret.as_ref().filter(|_| now < rotated_at.after(ttl))
+    }
 }
 
 /// A client's public id: `[A-Za-z0-9_-]`, random.

@@ -7,6 +7,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::recent_sign_ins::RecentSignIns;
 
 /// A user's internal id, a UUIDv7: unguessable enough, and in order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,12 +110,16 @@ pub struct Identity {
     pub provider_id: String,
     /// The address as the provider last gave it, verified or not.
     pub email: Option<String>,
+    /// The same address, when the provider says that it is this person's.
+    pub verified_email: Option<String>,
     /// The user's e-mail follows this identity.
     pub gives_email: bool,
     /// When it was first proved.
     pub created_at: Timestamp,
     /// When it was last proved, to the hour.
     pub last_used_at: Timestamp,
+    /// From where it was used within the last hour.
+    pub recent_sign_ins: RecentSignIns,
 }
 
 /// What an identity is found by: whose word, and for whom. Nothing else a provider says of a person is unique.

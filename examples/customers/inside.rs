@@ -105,7 +105,7 @@ fn mock_settings(mock: &MockProviders, database: &str) -> Result<Settings, Box<d
     let secret = format!("{}{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     Ok(sources
         .with("providers.acme.display_name", "Acme")
-        .with("admin.emails", "ada@example.com")
+        .with("admin.emails", "google:ada@example.com")
         .with("database.url", format!("sqlite://{database}"))
         .with("token.secret", secret)
         .load()?)

@@ -70,12 +70,13 @@ pub fn change(
         events::insert(conn, &origin.event(kind, id, json!({})))?;
         user.admin = admin;
     }
-    profile::write(
-        conn,
-        &mut user,
-        ProfileChange { name: change.name, avatar_url: Change::Keep },
-        origin.at,
-    )?;
+    let before = user.name.clone();
+    let profile = ProfileChange { name: change.name, avatar_url: Change::Keep };
+    profile::write(conn, &mut user, profile, origin.at)?;
+    if user.name != before {
+        let detail = json!({ "fields": ["name"] });
+        events::insert(conn, &origin.event(EventKind::UserUpdated, id, detail))?;
+    }
     Ok(Ok(user))
 }
 

@@ -37,6 +37,21 @@ pub(super) fn signed_in(
     events::insert(conn, &origin.event(EventKind::SignInSucceeded, user_id, json!({ "method": method })))
 }
 
+/// Appends the event of a new address of the user. It names the identity whose sign-in, link or unlinking changed it, and no
+/// address.
+pub(super) fn email_changed(
+    conn: &mut DbConn,
+    user_id: UserId,
+    identity: Option<&Identity>,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    let detail = identity.map_or_else(
+        || json!({}),
+        |identity| json!({ "provider": identity.provider, "identity_id": identity.id }),
+    );
+    events::insert(conn, &origin.event(EventKind::UserEmailChanged, user_id, detail))
+}
+
 /// Appends the event of a new way in.
 pub(super) fn linked(
     conn: &mut DbConn,

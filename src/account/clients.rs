@@ -1,9 +1,12 @@
 //! Services that sign in for themselves. An operator makes them on the command line; a client has no user and no page.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::AccountError;
-use crate::client::{Client, ClientId, ClientName, Scopes};
+use crate::client::{Audiences, Client, ClientId, ClientName, Scopes};
+use crate::clock::Timestamp;
 use crate::db::{Db, DbConn, DbError, clients, events};
 use crate::event::{EventKind, Origin};
 use crate::session::HashedToken;
@@ -29,6 +32,7 @@ pub fn create(
     conn: &mut DbConn,
     name: ClientName,
     scopes: Scopes,
+    audiences: Audiences,
     origin: &Origin,
 ) -> Result<NewSecret, DbError> {
     let secret = new_secret()?;
@@ -41,22 +45,29 @@ pub fn create(
         disabled: false,
         created_at: origin.at,
         rotated_at: None,
+        audiences,
+        tokens_from: None,
     };
     clients::insert(conn, &client)?;
-    let detail =
+    let mut detail =
         json!({ "client_id": client.id.as_str(), "scopes": client.scopes.iter().collect::<Vec<_>>() });
+    if client.audiences.iter().next().is_some() {
+        detail["audiences"] = client.audiences.iter().collect();
+    }
     events::insert(conn, &origin.event(EventKind::ClientCreated, None, detail))?;
     Ok(NewSecret { client, secret })
 }
 
-/// Gives a client another secret, inside a transaction. The one that it has works until the next rotation, so that each of
-/// its processes can be told in its own time. Tokens already out stay good.
+/// Gives a client another secret, inside a transaction. The one that it has works for `clients.previous_secret_ttl`, at most
+/// until the next rotation, so that each of its processes can be told in its own time; with `revoke_previous` it ends at once.
+/// Tokens already out stay valid.
 ///
 /// # Errors
 /// [`AccountError::UnknownClient`], [`AccountError::ClientDisabled`]; the database's.
 pub fn rotate(
     conn: &mut DbConn,
     id: &ClientId,
+    revoke_previous: bool,
     origin: &Origin,
 ) -> Result<Result<NewSecret, AccountError>, DbError> {
     let Some(before) = clients::lock(conn, id)? else { return Ok(Err(AccountError::UnknownClient)) };
@@ -64,18 +75,22 @@ pub fn rotate(
         return Ok(Err(AccountError::ClientDisabled));
     }
     let secret = new_secret()?;
-    clients::rotate(conn, id, &secret.hash(), origin.at)?;
-    events::insert(conn, &origin.event(EventKind::ClientRotated, None, json!({ "client_id": id.as_str() })))?;
     let client = Client {
         secret: secret.hash(),
-        previous_secret: Some(before.secret),
+        previous_secret: (!revoke_previous).then_some(before.secret),
         rotated_at: Some(origin.at),
         ..before
     };
+    clients::update_secrets(conn, &client)?;
+    let mut detail = json!({ "client_id": id.as_str() });
+    if revoke_previous {
+        detail["previous_secret"] = json!("revoked");
+    }
+    events::insert(conn, &origin.event(EventKind::ClientRotated, None, detail))?;
     Ok(Ok(NewSecret { client, secret }))
 }
 
-/// Keeps a client out for good, with every token that is out, inside a transaction. One that is out already is left alone.
+/// Keeps a client out, with every token that is out, inside a transaction. One that is out already is left alone.
 ///
 /// # Errors
 /// [`AccountError::UnknownClient`]; the database's.
@@ -93,16 +108,41 @@ pub fn disable(
     Ok(Ok(Client { disabled: true, ..client }))
 }
 
+/// Enables a client again, inside a transaction. No token from before comes back to life. One that is enabled is left alone.
+///
+/// # Errors
+/// Returns [`AccountError::UnknownClient`].
+pub fn enable(
+    conn: &mut DbConn,
+    id: &ClientId,
+    origin: &Origin,
+) -> Result<Result<Client, AccountError>, DbError> {
+    let Some(client) = clients::lock(conn, id)? else { return Ok(Err(AccountError::UnknownClient)) };
+    if !client.disabled {
+        return Ok(Ok(client));
+    }
+    clients::enable(conn, id, origin.at)?;
+    let detail = json!({ "client_id": id.as_str() });
+    events::insert(conn, &origin.event(EventKind::ClientEnabled, None, detail))?;
+    Ok(Ok(Client { disabled: false, tokens_from: Some(origin.at), ..client }))
+}
+
 fn new_secret() -> Result<ClientSecret, DbError> {
     ClientSecret::generate().map_err(|error: NoRandomness| DbError::Unavailable(error.to_string()))
 }
 
-/// The client that this id and this secret belong to. Whether the id is unknown, the secret another one, or the client disabled,
+/// The client that this id and this secret belong to; `previous_ttl` is `clients.previous_secret_ttl`. Whether the id is unknown, the secret another one, or the client disabled,
 /// takes the same path, and nobody but the log is told which.
 ///
 /// # Errors
 /// [`AccountError::InvalidClient`]; the database's.
-pub async fn authenticate(db: &Db, id: &str, secret: &ClientSecret) -> Result<Client, AccountError> {
+pub async fn authenticate(
+    db: &Db,
+    id: &str,
+    secret: &ClientSecret,
+    previous_ttl: Duration,
+    now: Timestamp,
+) -> Result<Client, AccountError> {
     let found = match id.parse() {
         Ok(id) => db.client(id).await?,
         Err(_) => None,
@@ -111,7 +151,9 @@ pub async fn authenticate(db: &Db, id: &str, secret: &ClientSecret) -> Result<Cl
     // A hash that is looked for in vain: of no text that anybody knows.
     let nothing = HashedToken("0".repeat(64));
     let (current, previous) = match &found {
-        Some(client) => (&client.secret, client.previous_secret.as_ref().unwrap_or(&nothing)),
+        Some(client) => {
+            (&client.secret, client.usable_previous_secret(previous_ttl, now).unwrap_or(&nothing))
+        }
         None => (&nothing, &nothing),
     };
     // Both are compared, whatever the first says.

@@ -4,9 +4,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::linked;
-use super::sign_in::{make_room_for_email, new_identity, use_once};
-use super::{AccountError, write};
-use crate::db::{Db, DbConn, DbError, events, identities, users};
+use super::sign_in::{new_identity, use_once};
+use super::{AccountError, addresses, write};
+use crate::db::{Db, DbConn, DbError, emails, events, identities, users};
 use crate::event::{EventKind, Origin};
 use crate::provider::VerifiedIdentity;
 use crate::user::{Identity, User};
@@ -56,15 +56,20 @@ fn link_now(
         return Ok(linked.ok_or(AccountError::IdentityInUse));
     }
     let mut user = locked.user.clone();
-    let gives_email = user.email.is_none() && identity.verified_email().is_some();
-    if gives_email {
-        user.email = identity.verified_email().map(str::to_owned);
-        make_room_for_email(conn, &mut user, &locked, origin)?;
-        users::update_profile(conn, &user, origin.at)?;
-    }
+    let fills = user.email.is_none() || locked.email_unproved;
+    let gives_email = fills && identity.verified_email().is_some();
     let identity = new_identity(user.id, identity, gives_email, origin.at);
+    if gives_email {
+        // One that gave an address earlier, which is not verified any more, does not take it back.
+        emails::set_giver(conn, user.id, None)?;
+    }
     identities::insert(conn, &identity)?;
     linked(conn, &identity, "bearer", origin)?;
+    if gives_email {
+        user.email.clone_from(&identity.verified_email);
+        addresses::given(conn, &mut user, &locked, &identity, origin)?;
+        users::update_profile(conn, &user, origin.at)?;
+    }
     Ok(Ok(Linked { identity, new: true }))
 }
 
@@ -73,12 +78,13 @@ pub(super) fn is_still(user: &User, caller: &User) -> bool {
     !user.disabled && user.token_version == caller.token_version
 }
 
-/// Takes a way in from a user. Two that take the last two at once leave one: the user's row is locked.
+/// Unlinks an identity of a user. Two requests that unlink the last two at once leave one: the user's row is locked.
 ///
 /// `password_counts`: whether a password can be signed in with (`password.enabled`).
 ///
 /// # Errors
-/// [`AccountError::NoSuchIdentity`], [`AccountError::LastWayIn`], [`AccountError::NoSuchUser`].
+/// Returns [`AccountError::NoSuchIdentity`], [`AccountError::LastWayIn`], and [`AccountError::NoSuchUser`] if the user was
+/// deleted in the meantime.
 pub async fn unlink(
     db: &Db,
     caller: &User,
@@ -94,7 +100,7 @@ pub async fn unlink(
         let Some(identity) = ways_in.iter().find(|identity| identity.id == identity_id) else {
             return Ok(Err(AccountError::NoSuchIdentity));
         };
-        // Without an e-mail nobody can say whose password it is.
+        // Without an e-mail a password cannot be signed in with.
         let password = password_counts && locked.password_hash.is_some() && locked.user.email.is_some();
         if ways_in.len() == 1 && !password {
             return Ok(Err(AccountError::LastWayIn));
@@ -104,12 +110,13 @@ pub async fn unlink(
     .await?
 }
 
-/// Removes an identity, inside a transaction that has locked its user's row.
+/// Removes an identity, inside a transaction that has locked its user's row. The user's address goes with it, if it gave that.
 ///
 /// # Errors
 /// Returns [`DbError`] if the database fails.
 pub(super) fn unlink_now(conn: &mut DbConn, identity: &Identity, origin: &Origin) -> Result<(), DbError> {
     identities::delete(conn, identity.id)?;
     let detail = json!({ "provider": identity.provider, "identity_id": identity.id });
-    events::insert(conn, &origin.event(EventKind::IdentityUnlinked, identity.user_id, detail))
+    events::insert(conn, &origin.event(EventKind::IdentityUnlinked, identity.user_id, detail))?;
+    addresses::after_unlinking(conn, identity, origin)
 }

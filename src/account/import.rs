@@ -10,6 +10,7 @@ use super::audit::linked;
 use crate::clock::Timestamp;
 use crate::db::{DbConn, DbError, events, identities, users};
 use crate::event::{EventKind, Origin};
+use crate::recent_sign_ins::RecentSignIns;
 use crate::user::{Identity, IdentityKey, User, UserId};
 
 /// A person, cleaned and ready to be stored.
@@ -140,9 +141,11 @@ pub fn identity(
         provider: imported.key.provider.clone(),
         provider_id: imported.key.provider_id.clone(),
         email: imported.email.clone(),
+        verified_email: imported.email.clone().filter(|_| imported.email_verified),
         gives_email,
         created_at,
         last_used_at: imported.last_used_at.unwrap_or(created_at),
+        recent_sign_ins: RecentSignIns::default(),
     };
     identities::insert(conn, &identity)?;
     linked(conn, &identity, "import", origin)?;

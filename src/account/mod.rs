@@ -2,6 +2,7 @@
 //! looks, writes, and appends what happened to the audit trail: all of it, or nothing.
 //!
 //! - `sign_in`: from a [`crate::provider::VerifiedIdentity`] to the user it lets in.
+//! - `addresses`: which identity gives a user the e-mail.
 //! - `identities`: more ways in for one user, and fewer.
 //! - `password`: a password as one more way in.
 //! - `codes`: one-time codes for apps.
@@ -15,6 +16,7 @@
 //! - `housekeeping`: throwing away what has had its time.
 
 pub mod administration;
+mod addresses;
 mod audit;
 pub mod clients;
 pub mod codes;
@@ -29,15 +31,15 @@ pub mod revocation_feed;
 pub mod sessions;
 mod sign_in;
 
-use std::collections::HashSet;
-
 pub use self::audit::record_refusal;
 pub use self::sign_in::{SignIn, sign_in};
 use crate::authentication::NotRecent;
 use crate::db::{Db, DbConn, DbError};
+use crate::email;
 use crate::password::PasswordError;
+use crate::provider::VerifiedIdentity;
 use crate::settings::Settings;
-use crate::user::{User, UserId};
+use crate::user::UserId;
 
 /// Two changes of one thing may cross; whoever loses looks again. A third look is for something deleted in between.
 const ATTEMPTS: u32 = 3;
@@ -47,8 +49,8 @@ const ATTEMPTS: u32 = 3;
 pub struct AccountRules {
     /// `accounts.link_verified_email`
     pub link_verified_email: bool,
-    /// `admin.emails`, ASCII letters in lower case.
-    admin_emails: HashSet<String>,
+    /// `admin.emails`: provider and address, as addresses are compared.
+    admin_emails: Vec<(String, String)>,
 }
 
 impl AccountRules {
@@ -57,18 +59,19 @@ impl AccountRules {
     pub fn new(settings: &Settings) -> Self {
         Self {
             link_verified_email: settings.accounts.link_verified_email,
-            admin_emails: settings.admin.emails.iter().map(|email| email.to_ascii_lowercase()).collect(),
+            admin_emails: settings.admin.entries().map(|(name, email)| (name, email::folded(&email))).collect(),
         }
     }
 
-    /// Whether this user is to be made an administrator. `users.email` is only ever a verified address.
-    fn promote(&self, user: &User) -> bool {
-        !user.admin
-            && !self.admin_emails.is_empty()
-            && user
-                .email
-                .as_ref()
-                .is_some_and(|email| self.admin_emails.contains(&email.to_ascii_lowercase()))
+    /// Returns whether `admin.emails` has the verified address of an identity of this provider. Another provider's word for
+    /// the same address counts for nothing: whoever runs it could claim any address.
+    fn lists(&self, identity: &VerifiedIdentity) -> bool {
+        identity.verified_email().is_some_and(|email| {
+            let is_listed = |(provider, address): &(String, String)| {
+                *provider == identity.provider && address.eq_ignore_ascii_case(email)
+            };
+            self.admin_emails.iter().any(is_listed)
+        })
     }
 }
 
@@ -121,7 +124,7 @@ pub enum AccountError {
     #[error("there is no client of this id")]
     UnknownClient,
     /// The client was disabled.
-    #[error("the client is disabled: make another one")]
+    #[error("The client is disabled. Enable it first, with `tokenbooth client enable`.")]
     ClientDisabled,
     /// No such user, no password, or another one: which, nobody is told.
     #[error("the e-mail and the password belong to nobody")]

@@ -1,16 +1,14 @@
 //! A password as one more way in, on an account whose e-mail a provider has verified: nobody can wait in a stranger's
 //! address with a password of their own.
 
-use std::sync::Arc;
-
 use secrecy::SecretString;
 use serde_json::json;
 
 use super::audit::signed_in;
 use super::identities::is_still;
 use super::revocation::end_everything;
-use super::sign_in::{SignIn, is_due, promote_if_listed};
-use super::{AccountError, AccountRules};
+use super::sign_in::SignIn;
+use super::{AccountError, addresses};
 use crate::authentication::{self, Authentication, Recency};
 use crate::clock::Timestamp;
 use crate::db::users::UserWithHash;
@@ -22,15 +20,14 @@ use crate::user::{User, UserId};
 /// The method of a sign-in, for the audit trail.
 pub const METHOD: &str = authentication::PASSWORD;
 
-/// Signs in with an e-mail (ASCII letters compared without case) and a password. Whether there is no such user, no password or
-/// another one: the same work, the same refusal.
+/// Signs in with an e-mail (compared in NFC, ASCII letters without case) and a password. Whether there is no such user, no
+/// password or another one: the same work, the same refusal.
 ///
 /// # Errors
 /// [`AccountError::InvalidCredentials`], [`AccountError::Disabled`] with the right password only, [`AccountError::Password`].
 pub async fn sign_in(
     db: &Db,
     passwords: &Passwords,
-    rules: &Arc<AccountRules>,
     email: String,
     password: SecretString,
     origin: &Origin,
@@ -45,10 +42,11 @@ pub async fn sign_in(
     if user.disabled {
         return Err(AccountError::Disabled(user.id));
     }
-    if rehash.is_none() && !is_due(user.last_login_at, origin.at) && !rules.promote(user) {
+    let owner = user.id.into();
+    if rehash.is_none() && !found.password_sign_ins.is_due(owner, origin.ip, origin.at) {
         return Ok(signed_in_now(found.user, origin.at));
     }
-    let (rules, origin) = (Arc::clone(rules), origin.by(user.id));
+    let origin = origin.by(user.id);
     db.write(move |conn| {
         // Changed since it was compared: what was right then is wrong now.
         let Some(locked) = lock_unchanged(conn, &found)? else {
@@ -61,11 +59,13 @@ pub async fn sign_in(
         if let Some(rehash) = rehash {
             password_hashes::set(conn, user.id, Some(rehash.as_phc()), origin.at)?;
         }
-        if is_due(user.last_login_at, origin.at) {
+        let mut recent = locked.password_sign_ins;
+        if recent.is_due(owner, origin.ip, origin.at) {
+            recent.record(owner, origin.ip, origin.at);
+            password_hashes::set_sign_ins(conn, user.id, &recent)?;
             signed_in(conn, user.id, METHOD, &origin)?;
             user.last_login_at = Some(origin.at);
         }
-        promote_if_listed(conn, &rules, &mut user, &origin)?;
         Ok(Ok(signed_in_now(user, origin.at)))
     })
     .await?
@@ -92,7 +92,7 @@ pub async fn set(
     origin: &Origin,
 ) -> Result<(), AccountError> {
     let found = prove(db, passwords, caller.id, proof).await?;
-    let new = passwords.hash(new).await?;
+    let new = passwords.hash(new, caller.email.as_deref()).await?;
     let (caller, origin) = (caller.clone(), origin.by(caller.id));
     let written = db.write(move |conn| {
         let Some(locked) = lock_unchanged(conn, &found)? else { return Ok(Err(AccountError::WrongPassword)) };
@@ -147,7 +147,8 @@ pub async fn remove(
     .await?
 }
 
-/// Removes a password and ends every token and session, inside a transaction that has locked the user's row.
+/// Removes a password and ends every token and session, inside a transaction that has locked the user's row. An address that the
+/// password alone kept goes with it.
 ///
 /// # Errors
 /// Returns [`DbError`] if the database fails.
@@ -159,7 +160,8 @@ pub(super) fn remove_now(
 ) -> Result<(), DbError> {
     password_hashes::set(conn, id, None, origin.at)?;
     end_everything(conn, id, origin.at)?;
-    events::insert(conn, &origin.event(EventKind::PasswordRemoved, id, detail))
+    events::insert(conn, &origin.event(EventKind::PasswordRemoved, id, detail))?;
+    addresses::after_password_removal(conn, id, origin)
 }
 
 /// What a caller proves before the password is changed or removed.

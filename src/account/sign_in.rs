@@ -9,17 +9,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::{linked, signed_in};
-use super::{ATTEMPTS, AccountError, AccountRules, crossed, revocation};
+use super::{ATTEMPTS, AccountError, AccountRules, addresses, crossed};
 use crate::authentication::Authentication;
 use crate::clock::Timestamp;
-use crate::db::users::UserWithHash;
-use crate::db::{Db, DbConn, DbError, events, identities, password_hashes, spent_codes, users};
+use crate::db::locks::{self, Lock};
+use crate::db::{Db, DbConn, DbError, emails, events, identities, spent_codes, users};
+use crate::email;
 use crate::event::{EventKind, Origin};
 use crate::provider::{SingleUse, VerifiedIdentity};
+use crate::recent_sign_ins::RecentSignIns;
 use crate::user::{Identity, User, UserId};
-
-/// A sign-in that changes nothing else writes its time, and its event, at most this often, in seconds.
-const LAST_LOGIN_GRANULARITY: i64 = 60 * 60;
 
 /// Who signed in.
 #[derive(Debug)]
@@ -93,8 +92,10 @@ async fn admit(
     if user.disabled || identity.is_older_than(user.revoked_at) {
         return Ok(Admitted { user, created: false });
     }
-    let visit = Visit::new(known.clone(), user.clone(), identity, origin.at);
-    if (&visit.identity, &visit.user) == (&known, &user) && !rules.promote(&user) {
+    let visit = Visit::new(known.clone(), user.clone(), identity, origin);
+    if (&visit.identity, &visit.user) == (&known, &user)
+        && !may_be_promoted(db, rules, &user, identity).await?
+    {
         return Ok(Admitted { user, created: false });
     }
     Ok(welcome_back(db, rules, user.id, identity.clone(), origin).await?)
@@ -109,29 +110,26 @@ struct Visit {
 }
 
 impl Visit {
-    fn new(mut known: Identity, mut user: User, identity: &VerifiedIdentity, now: Timestamp) -> Self {
+    fn new(mut known: Identity, mut user: User, identity: &VerifiedIdentity, origin: &Origin) -> Self {
         follow_provider(&mut known, &mut user, identity);
-        let due = is_due(user.last_login_at, now) || is_due(Some(known.last_used_at), now);
+        let due = known.recent_sign_ins.is_due(known.id, origin.ip, origin.at);
         if due {
-            user.last_login_at = Some(now);
-            known.last_used_at = now;
+            user.last_login_at = Some(origin.at);
+            known.last_used_at = origin.at;
+            known.recent_sign_ins.record(known.id, origin.ip, origin.at);
         }
         Self { identity: known, user, due }
     }
-}
-
-/// Whether the time of a sign-in is to be written, given when it last was.
-pub(super) fn is_due(last: Option<Timestamp>, now: Timestamp) -> bool {
-    last.is_none_or(|last| now.since(last) >= LAST_LOGIN_GRANULARITY)
 }
 
 /// Takes over what the provider says now. What it does not mention stays: a token without the e-mail scope is no news.
 fn follow_provider(known: &mut Identity, user: &mut User, identity: &VerifiedIdentity) {
     if identity.email.is_some() {
         known.email.clone_from(&identity.email);
+        known.verified_email = identity.verified_email().map(str::to_owned);
         // The user's e-mail follows the identity that first gave it. Verified, or none.
         if known.gives_email || user.email.is_none() {
-            user.email = identity.verified_email().map(str::to_owned);
+            user.email.clone_from(&known.verified_email);
             known.gives_email = known.gives_email || user.email.is_some();
         }
     }
@@ -164,11 +162,16 @@ async fn welcome_back(
         if before.disabled || identity.is_older_than(before.revoked_at) {
             return Ok(Admitted { user: before, created: false });
         }
-        let Visit { identity: seen, mut user, due } =
-            Visit::new(known.clone(), before.clone(), &identity, origin.at);
-        if user.email != before.email {
-            make_room_for_email(conn, &mut user, &locked, &origin)?;
+        let mut start = before.clone();
+        if locked.email_unproved && identity.verified_email().is_some() {
+            // Only a password keeps it, so the first identity that brings an address replaces it.
+            start.email = None;
         }
+        let Visit { identity: seen, mut user, due } = Visit::new(known.clone(), start, &identity, &origin);
+        if seen.gives_email && !known.gives_email {
+            emails::set_giver(conn, user.id, Some(seen.id))?;
+        }
+        addresses::given(conn, &mut user, &locked, &seen, &origin)?;
         if (&user.email, &user.name, &user.avatar_url) != (&before.email, &before.name, &before.avatar_url) {
             users::update_profile(conn, &user, origin.at)?;
         }
@@ -178,7 +181,7 @@ async fn welcome_back(
         if seen != known {
             identities::update_at_sign_in(conn, &seen)?;
         }
-        promote_if_listed(conn, &rules, &mut user, &origin)?;
+        promote_if_listed(conn, &rules, &mut user, &identity, &origin)?;
         Ok(Admitted { user, created: false })
     })
     .await
@@ -197,9 +200,13 @@ async fn first_sign_in(
     let (rules, origin) = (Arc::clone(rules), origin.clone());
     db.write(move |conn| {
         if rules.link_verified_email
-            && let Some(user) = the_one_user_with(conn, identity.verified_email())?
+            && let Some(email) = identity.verified_email()
         {
-            return sign_in_by_email(conn, &rules, user, &identity, &origin);
+            // Another provider may bring the same address at this moment, on another replica.
+            locks::take(conn, Lock::Email(email))?;
+            if let Some(user) = the_one_user_with(conn, email)? {
+                return sign_in_by_email(conn, &rules, user, &identity, &origin);
+            }
         }
         let mut user = User {
             id: UserId::generate(),
@@ -218,10 +225,12 @@ async fn first_sign_in(
         };
         let origin = origin.by(user.id);
         users::insert(conn, &user)?;
-        identities::insert(conn, &new_identity(user.id, &identity, user.email.is_some(), origin.at))?;
+        let mut new = new_identity(user.id, &identity, user.email.is_some(), origin.at);
+        new.recent_sign_ins.record(new.id, origin.ip, origin.at);
+        identities::insert(conn, &new)?;
         let detail = json!({ "method": identity.provider });
         events::insert(conn, &origin.event(EventKind::FirstSignIn, user.id, detail))?;
-        promote_if_listed(conn, &rules, &mut user, &origin)?;
+        promote_if_listed(conn, &rules, &mut user, &identity, &origin)?;
         Ok(Admitted { user, created: true })
     })
     .await
@@ -237,25 +246,31 @@ fn sign_in_by_email(
 ) -> Result<Admitted, DbError> {
     if !user.disabled && !identity.is_older_than(user.revoked_at) {
         let origin = origin.by(user.id);
-        let new = new_identity(user.id, identity, false, origin.at);
+        let mut new = new_identity(user.id, identity, false, origin.at);
+        new.recent_sign_ins.record(new.id, origin.ip, origin.at);
         identities::insert(conn, &new)?;
         linked(conn, &new, "verified_email", &origin)?;
         signed_in(conn, user.id, &identity.provider, &origin)?;
         user.last_login_at = Some(origin.at);
-        promote_if_listed(conn, rules, &mut user, &origin)?;
+        promote_if_listed(conn, rules, &mut user, identity, &origin)?;
     }
     Ok(Admitted { user, created: false })
 }
 
-/// Several users with one address are no answer to "whose is it".
-fn the_one_user_with(conn: &mut DbConn, email: Option<&str>) -> Result<Option<User>, DbError> {
-    let Some(email) = email else { return Ok(None) };
-    let mut found = users::find_by_email(conn, email, 2)?;
+/// Several users with one address are no answer to "whose is it". An address that no identity stands behind is not matched.
+fn the_one_user_with(conn: &mut DbConn, email: &str) -> Result<Option<User>, DbError> {
+    let mut found = emails::find_proved(conn, email, 2)?;
     if found.len() != 1 {
         return Ok(None);
     }
     let locked = found.pop().map(|user| users::lock(conn, user.id)).transpose()?.flatten();
+    // Unlinked since it was found: then it is that address no longer.
+    let locked = locked.filter(|locked| !locked.email_unproved && is_same(locked.user.email.as_deref(), email));
     Ok(locked.map(|locked| locked.user))
+}
+
+fn is_same(own: Option<&str>, email: &str) -> bool {
+    own.is_some_and(|own| email::folded(own) == email::folded(email))
 }
 
 pub(super) fn new_identity(
@@ -270,42 +285,42 @@ pub(super) fn new_identity(
         provider: identity.provider.clone(),
         provider_id: identity.provider_id.clone(),
         email: identity.email.clone(),
+        verified_email: identity.verified_email().map(str::to_owned),
         gives_email,
         created_at: now,
         last_used_at: now,
+        recent_sign_ins: RecentSignIns::default(),
     }
 }
 
-/// `admin.emails`: whoever proves to own such an address is an administrator.
-pub(super) fn promote_if_listed(
+/// Returns whether [`promote_if_listed`] would promote. Those who are not listed cost no query.
+async fn may_be_promoted(
+    db: &Db,
+    rules: &AccountRules,
+    user: &User,
+    identity: &VerifiedIdentity,
+) -> Result<bool, DbError> {
+    Ok(!user.admin && rules.lists(identity) && !db.run(users::has_administrator).await?)
+}
+
+/// `admin.emails`: makes the user an administrator while there is none. A demotion is not undone by the next sign-in, as long as
+/// somebody else is an administrator.
+fn promote_if_listed(
     conn: &mut DbConn,
     rules: &AccountRules,
     user: &mut User,
+    identity: &VerifiedIdentity,
     origin: &Origin,
 ) -> Result<(), DbError> {
-    if rules.promote(user) {
+    if user.admin || !rules.lists(identity) {
+        return Ok(());
+    }
+    // Of two who sign in at the same moment, on two replicas, one is promoted.
+    locks::take(conn, Lock::FirstAdministrator)?;
+    if !users::has_administrator(conn)? {
         users::set_admin(conn, user.id, true, origin.at)?;
         events::insert(conn, &origin.by_settings().event(EventKind::UserPromoted, user.id, json!({})))?;
         user.admin = true;
-    }
-    Ok(())
-}
-
-/// Before this user gets another e-mail: of the users of one address only one may have a password. The one who has it there
-/// keeps it; this one loses the password, and everything that is out with it, and keeps the identity just used.
-pub(super) fn make_room_for_email(
-    conn: &mut DbConn,
-    user: &mut User,
-    locked: &UserWithHash,
-    origin: &Origin,
-) -> Result<(), DbError> {
-    let (Some(email), Some(_)) = (&user.email, &locked.password_hash) else { return Ok(()) };
-    if password_hashes::find_by_email(conn, email)?.is_some_and(|other| other.user.id != user.id) {
-        password_hashes::set(conn, user.id, None, origin.at)?;
-        revocation::end_everything(conn, user.id, origin.at)?;
-        user.token_version += 1;
-        let detail = json!({ "by": "email_in_use" });
-        events::insert(conn, &origin.event(EventKind::PasswordRemoved, user.id, detail))?;
     }
     Ok(())
 }

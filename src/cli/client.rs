@@ -10,7 +10,7 @@ use super::CommandError;
 use super::database::open;
 use crate::account::AccountError;
 use crate::account::clients::{self, NewSecret};
-use crate::client::{Client, ClientId, ClientName, Scopes};
+use crate::client::{Audiences, Client, ClientId, ClientName, Scopes};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, DbConn, DbError};
 use crate::event::Origin;
@@ -25,15 +25,27 @@ pub(super) enum ClientCommand {
         /// What it may do; once for each scope
         #[arg(long = "scope", value_name = "SCOPE", value_parser = NonEmptyStringValueParser::new())]
         scopes: Vec<String>,
+        /// Which tokens it may introspect: those for this audience; once for each. Without it, all
+        #[arg(long = "audience", value_name = "AUDIENCE", value_parser = NonEmptyStringValueParser::new())]
+        audiences: Vec<String>,
     },
     /// All clients, oldest first, one JSON object a line
     List,
-    /// Give a client another secret, and print it as JSON; the one before works until the next rotation
+    /// Give a client another secret, and print it as JSON. The one before works for clients.previous_secret_ttl, at most until
+    /// the next rotation
     Rotate {
         /// Id of the client
         client_id: String,
+        /// End the secret that it has at once
+        #[arg(long)]
+        revoke_previous: bool,
     },
-    /// Keep a client out for good, from the next request on, with every token it has
+    /// Enable a client that was disabled; tokens issued before stay invalid
+    Enable {
+        /// Id of the client
+        client_id: String,
+    },
+    /// Disable a client, from the next request on, with every token it has
     Disable {
         /// Id of the client
         client_id: String,
@@ -44,9 +56,10 @@ pub(super) fn run(settings: &Settings, command: ClientCommand) -> Result<(), Com
     let conn = &mut open(settings)?;
     let origin = Origin::command_line(SystemClock.now());
     match command {
-        ClientCommand::Create { name, scopes } => {
+        ClientCommand::Create { name, scopes, audiences } => {
             let scopes: Scopes = scopes.join(" ").parse().map_err(|error| other(&error))?;
-            let made = db::change(conn, |conn| clients::create(conn, name, scopes, &origin))?;
+            let audiences: Audiences = audiences.join(" ").parse().map_err(|error| other(&error))?;
+            let made = db::change(conn, |conn| clients::create(conn, name, scopes, audiences, &origin))?;
             print(&with_secret(&made))
         }
         ClientCommand::List => {
@@ -56,9 +69,14 @@ pub(super) fn run(settings: &Settings, command: ClientCommand) -> Result<(), Com
             }
             Ok(())
         }
-        ClientCommand::Rotate { client_id } => {
-            let rotated = change(conn, &client_id, |conn, id| clients::rotate(conn, id, &origin))?;
+        ClientCommand::Rotate { client_id, revoke_previous } => {
+            let rotated =
+                change(conn, &client_id, |conn, id| clients::rotate(conn, id, revoke_previous, &origin))?;
             print(&with_secret(&rotated))
+        }
+        ClientCommand::Enable { client_id } => {
+            let enabled = change(conn, &client_id, |conn, id| clients::enable(conn, id, &origin))?;
+            print(&view(&enabled))
         }
         ClientCommand::Disable { client_id } => {
             let disabled = change(conn, &client_id, |conn, id| clients::disable(conn, id, &origin))?;
@@ -109,6 +127,7 @@ fn view(client: &Client) -> Value {
         "client_id": client.id.as_str(),
         "name": client.name.as_str(),
         "scopes": client.scopes.iter().collect::<Vec<_>>(),
+        "audiences": client.audiences.iter().collect::<Vec<_>>(),
         "disabled": client.disabled,
         "created_at": client.created_at,
         "rotated_at": client.rotated_at,

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::CommandError;
 use crate::account::clients;
 use crate::app::{App, StartError};
-use crate::client::{ClientName, Scopes};
+use crate::client::{Audiences, ClientName, Scopes};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, DatabaseUrl};
 use crate::event::Origin;
@@ -19,7 +19,7 @@ use crate::mock::MockProviders;
 use crate::settings::Sources;
 use crate::telemetry;
 
-/// Whoever signs in as `ada` at any of the mocks has it.
+/// Whoever signs in as `ada` at any of the mocks has this address; by Google, it makes an administrator.
 const ADMINISTRATOR: &str = "ada@example.com";
 /// The provider that stands for all OpenID Connect issuers.
 const ACME: &str = "acme";
@@ -57,7 +57,7 @@ fn build(mock: &MockProviders, folder: &TempDir) -> Result<App, CommandError> {
     sources = sources.with("database.url", database(folder)).with("token.secret", secret);
     sources = sources
         .with(&format!("providers.{ACME}.display_name"), "Acme")
-        .with("admin.emails", ADMINISTRATOR)
+        .with("admin.emails", format!("google:{ADMINISTRATOR}"))
         .with("sign_in.redirect_uris", LOOPBACK);
     let settings = sources.load()?;
     telemetry::start(settings.log);
@@ -80,6 +80,8 @@ fn service(folder: &TempDir) -> Result<String, CommandError> {
     let name: ClientName = "Demo".parse().map_err(|error| failed(&error))?;
     let scopes: Scopes = "reports.read".parse().map_err(|error| failed(&error))?;
     let origin = Origin::command_line(SystemClock.now());
-    let made = db::change(&mut db::connect(&url)?, |conn| clients::create(conn, name, scopes, &origin))?;
+    let made = db::change(&mut db::connect(&url)?, |conn| {
+        clients::create(conn, name, scopes, Audiences::default(), &origin)
+    })?;
     Ok(format!("{}:{}", made.client.id, made.secret.expose()))
 }

@@ -23,6 +23,8 @@ struct ClientRow {
     disabled: bool,
     created_at: i64,
     rotated_at: Option<i64>,
+    audiences: String,
+    tokens_from: Option<i64>,
 }
 
 impl TryFrom<ClientRow> for Client {
@@ -39,6 +41,8 @@ impl TryFrom<ClientRow> for Client {
             disabled: row.disabled,
             created_at: Timestamp(row.created_at),
             rotated_at: row.rotated_at.map(Timestamp),
+            audiences: row.audiences.parse().map_err(|_| inconsistent("audiences is not a list of audiences"))?,
+            tokens_from: row.tokens_from.map(Timestamp),
         })
     }
 }
@@ -57,6 +61,8 @@ pub fn insert(conn: &mut DbConn, client: &Client) -> Result<(), DbError> {
         clients::disabled.eq(client.disabled),
         clients::created_at.eq(client.created_at.0),
         clients::rotated_at.eq(client.rotated_at.map(|at| at.0)),
+        clients::audiences.eq(client.audiences.to_string()),
+        clients::tokens_from.eq(client.tokens_from.map(|at| at.0)),
     ));
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
@@ -125,15 +131,15 @@ pub fn list(conn: &mut DbConn) -> Result<Vec<Client>, DbError> {
     rows.into_iter().map(Client::try_from).collect()
 }
 
-/// Makes `next` the secret, and the one that was it the previous one.
+/// Writes the secrets of a client after a rotation.
 ///
 /// # Errors
-/// [`DbError`].
-pub fn rotate(conn: &mut DbConn, id: &ClientId, next: &HashedToken, now: Timestamp) -> Result<(), DbError> {
-    let statement = diesel::update(clients::table.filter(clients::id.eq(id.as_str()))).set((
-        clients::previous_secret_hash.eq(clients::secret_hash.nullable()),
-        clients::secret_hash.eq(&next.0),
-        clients::rotated_at.eq(now.0),
+/// Returns [`DbError`] if the database fails.
+pub fn update_secrets(conn: &mut DbConn, client: &Client) -> Result<(), DbError> {
+    let statement = diesel::update(clients::table.filter(clients::id.eq(client.id.as_str()))).set((
+        clients::previous_secret_hash.eq(client.previous_secret.as_ref().map(|hash| &hash.0)),
+        clients::secret_hash.eq(&client.secret.0),
+        clients::rotated_at.eq(client.rotated_at.map(|at| at.0)),
     ));
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
@@ -148,6 +154,18 @@ pub fn disable(conn: &mut DbConn, id: &ClientId, now: Timestamp) -> Result<(), D
     revocations::record(conn, &Subject::Client(id.clone()), 1, now)?;
     let statement =
         diesel::update(clients::table.filter(clients::id.eq(id.as_str()))).set(clients::disabled.eq(true));
+    on_either!(conn, |conn| statement.execute(conn))?;
+    Ok(())
+}
+
+/// Enables a client. Tokens issued before stay invalid here, and for those who verify them by themselves: they have been told
+/// when the client was disabled, and forget it once those tokens have expired.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn enable(conn: &mut DbConn, id: &ClientId, now: Timestamp) -> Result<(), DbError> {
+    let statement = diesel::update(clients::table.filter(clients::id.eq(id.as_str())))
+        .set((clients::disabled.eq(false), clients::tokens_from.eq(now.0)));
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
 }

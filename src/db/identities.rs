@@ -10,6 +10,7 @@ use super::schema::{identities, users};
 use super::users::{UserRow, parse_id};
 use super::{DbConn, DbError, transaction};
 use crate::clock::Timestamp;
+use crate::recent_sign_ins::RecentSignIns;
 use crate::user::{Identity, IdentityKey, User, UserId};
 
 #[derive(Queryable, Selectable)]
@@ -23,6 +24,8 @@ struct IdentityRow {
     gives_email: bool,
     created_at: i64,
     last_used_at: i64,
+    verified_email: Option<String>,
+    recent_sign_ins: Option<String>,
 }
 
 impl TryFrom<IdentityRow> for Identity {
@@ -35,10 +38,13 @@ impl TryFrom<IdentityRow> for Identity {
             user_id: parse_id(&row.user_id)?,
             provider: row.provider,
             provider_id: row.provider_id,
+            // A replica of an earlier version writes another `email` and leaves this one behind.
+            verified_email: row.verified_email.filter(|verified| row.email.as_ref() == Some(verified)),
             email: row.email,
             gives_email: row.gives_email,
             created_at: Timestamp(row.created_at),
             last_used_at: Timestamp(row.last_used_at),
+            recent_sign_ins: RecentSignIns::from_stored(row.recent_sign_ins),
         })
     }
 }
@@ -57,6 +63,8 @@ pub fn insert(conn: &mut DbConn, identity: &Identity) -> Result<(), DbError> {
         identities::gives_email.eq(identity.gives_email),
         identities::created_at.eq(identity.created_at.0),
         identities::last_used_at.eq(identity.last_used_at.0),
+        identities::verified_email.eq(identity.verified_email.as_deref()),
+        identities::recent_sign_ins.eq(identity.recent_sign_ins.as_stored()),
     ));
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())
@@ -194,8 +202,10 @@ pub fn update_at_sign_in(conn: &mut DbConn, identity: &Identity) -> Result<(), D
     let statement =
         diesel::update(identities::table.filter(identities::id.eq(identity.id.to_string()))).set((
             identities::email.eq(identity.email.as_deref()),
+            identities::verified_email.eq(identity.verified_email.as_deref()),
             identities::gives_email.eq(identity.gives_email),
             identities::last_used_at.eq(identity.last_used_at.0),
+            identities::recent_sign_ins.eq(identity.recent_sign_ins.as_stored()),
         ));
     on_either!(conn, |conn| statement.execute(conn))?;
     Ok(())

@@ -6,11 +6,13 @@
 pub mod clients;
 mod connection;
 pub mod copy;
+pub mod emails;
 pub mod ended_sessions;
 pub mod events;
 pub mod identities;
 mod inspection;
 mod loader;
+pub mod locks;
 mod migrations;
 pub mod password_hashes;
 pub mod provider_issuers;

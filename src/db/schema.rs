@@ -10,6 +10,8 @@ diesel::table! {
         disabled -> Bool,
         created_at -> BigInt,
         rotated_at -> Nullable<BigInt>,
+        audiences -> Text,
+        tokens_from -> Nullable<BigInt>,
     }
 }
 
@@ -43,6 +45,8 @@ diesel::table! {
         gives_email -> Bool,
         created_at -> BigInt,
         last_used_at -> BigInt,
+        verified_email -> Nullable<Text>,
+        recent_sign_ins -> Nullable<Text>,
     }
 }
 
@@ -125,6 +129,8 @@ diesel::table! {
         own_name -> Bool,
         own_avatar -> Bool,
         revoked_at -> Nullable<BigInt>,
+        password_sign_ins -> Nullable<Text>,
+        email_unproved -> Bool,
     }
 }
 

@@ -11,6 +11,8 @@ use super::connection::{any_of, locked_on_either, on_either};
 use super::schema::{sessions, users};
 use super::{DbConn, DbError, revocations, transaction};
 use crate::clock::Timestamp;
+use crate::email;
+use crate::recent_sign_ins::RecentSignIns;
 use crate::token::Subject;
 use crate::user::{Bearer, BearerKey, User, UserId};
 
@@ -75,7 +77,7 @@ pub fn insert(conn: &mut DbConn, user: &User) -> Result<(), DbError> {
     let statement = diesel::insert_into(users::table).values((
         users::id.eq(user.id.to_string()),
         users::email.eq(user.email.as_deref()),
-        users::email_lower.eq(lower(user.email.as_deref())),
+        users::email_lower.eq(user.email.as_deref().map(email::folded)),
         users::name.eq(user.name.as_deref()),
         users::name_lower.eq(lower(user.name.as_deref())),
         users::avatar_url.eq(user.avatar_url.as_deref()),
@@ -111,13 +113,22 @@ pub struct UserWithHash {
     pub user: User,
     /// The hash of the password, when one is set.
     pub password_hash: Option<String>,
+    /// From where the password was used within the last hour.
+    pub password_sign_ins: RecentSignIns,
+    /// Only the password keeps the e-mail: the identity that gave it was unlinked.
+    pub email_unproved: bool,
 }
 
-impl TryFrom<(UserRow, Option<String>)> for UserWithHash {
+/// The columns of [`UserWithHash`].
+pub(super) type UserWithHashRow = (UserRow, Option<String>, Option<String>, bool);
+
+impl TryFrom<UserWithHashRow> for UserWithHash {
     type Error = DbError;
 
-    fn try_from((user, password_hash): (UserRow, Option<String>)) -> Result<Self, DbError> {
-        Ok(Self { user: user.try_into()?, password_hash })
+    fn try_from(row: UserWithHashRow) -> Result<Self, DbError> {
+        let (user, password_hash, password_sign_ins, email_unproved) = row;
+        let password_sign_ins = RecentSignIns::from_stored(password_sign_ins);
+        Ok(Self { user: user.try_into()?, password_hash, password_sign_ins, email_unproved })
     }
 }
 
@@ -128,9 +139,14 @@ impl TryFrom<(UserRow, Option<String>)> for UserWithHash {
 /// [`DbError`].
 pub fn lock(conn: &mut DbConn, id: UserId) -> Result<Option<UserWithHash>, DbError> {
     let id = id.to_string();
-    let row: QueryResult<(UserRow, Option<String>)> = locked_on_either!(
+    let row: QueryResult<UserWithHashRow> = locked_on_either!(
         conn,
-        users::table.filter(users::id.eq(id)).select((UserRow::as_select(), users::password_hash)),
+        users::table.filter(users::id.eq(id)).select((
+            UserRow::as_select(),
+            users::password_hash,
+            users::password_sign_ins,
+            users::email_unproved
+        )),
         get_result
     );
     row.optional()?.map(UserWithHash::try_from).transpose()
@@ -245,7 +261,7 @@ fn find_bearers_at_once(
 /// # Errors
 /// [`DbError`].
 pub fn find_by_email(conn: &mut DbConn, email: &str, limit: i64) -> Result<Vec<User>, DbError> {
-    let email = email.to_ascii_lowercase();
+    let email = email::folded(email);
     let rows: Vec<UserRow> = on_either!(conn, |conn| {
         users::table
             .filter(users::email_lower.eq(email))
@@ -283,7 +299,7 @@ pub fn list(conn: &mut DbConn, after: Option<UserId>, limit: i64) -> Result<Vec<
 pub fn update_profile(conn: &mut DbConn, user: &User, now: Timestamp) -> Result<(), DbError> {
     let statement = diesel::update(users::table.filter(users::id.eq(user.id.to_string()))).set((
         users::email.eq(user.email.as_deref()),
-        users::email_lower.eq(lower(user.email.as_deref())),
+        users::email_lower.eq(user.email.as_deref().map(email::folded)),
         users::name.eq(user.name.as_deref()),
         users::name_lower.eq(lower(user.name.as_deref())),
         users::avatar_url.eq(user.avatar_url.as_deref()),

@@ -10,7 +10,7 @@ use super::answer;
 use super::bearer::{AdminSession, RecentAdmin};
 use super::identities::IdentityView;
 use super::json_body::{not_null, read_json};
-use super::me::{Me, check_name};
+use super::me::{Me, checked_name};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
 use super::refusals::{WithoutAdministrator, WithoutBody, WithoutRecentAdministrator};
@@ -149,8 +149,7 @@ pub struct UserBody {
 
 impl UserBody {
     fn checked(self) -> Result<UserChange, ApiError> {
-        check_name(&self.name)?;
-        Ok(UserChange { disabled: self.disabled, admin: self.admin, name: self.name })
+        Ok(UserChange { disabled: self.disabled, admin: self.admin, name: checked_name(self.name)? })
     }
 }
 

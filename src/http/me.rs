@@ -16,6 +16,7 @@ use crate::account::profile::{self, Change, ProfileChange};
 use crate::clock::Timestamp;
 use crate::error::{ApiError, Code, Problem};
 use crate::state::AppState;
+use crate::text::is_invisible;
 use crate::user::{MAX_NAME_CHARACTERS, User, is_avatar_url};
 
 /// A user as the user sees it.
@@ -91,25 +92,29 @@ pub struct ProfileBody {
 
 impl ProfileBody {
     fn checked(self) -> Result<ProfileChange, ApiError> {
-        check_name(&self.name)?;
+        let name = checked_name(self.name)?;
         if let Change::Set(url) = &self.avatar_url
             && !is_avatar_url(url)
         {
             let detail = "avatar_url must be an absolute https:// URL of at most 2048 bytes";
             return Err(ApiError::new(Code::InvalidRequest, detail));
         }
-        Ok(ProfileChange { name: self.name, avatar_url: self.avatar_url })
+        Ok(ProfileChange { name, avatar_url: self.avatar_url })
     }
 }
 
-/// A name somebody typed is refused where a provider's would be cleaned: the typist can mend it.
-pub(super) fn check_name(name: &Change<String>) -> Result<(), ApiError> {
-    let Change::Set(name) = name else { return Ok(()) };
+/// Checks a name that somebody typed. Invisible characters are removed, as they are from a provider's name: nobody could tell
+/// which character a rejection is about. For everything else a rejection tells what to correct.
+pub(super) fn checked_name(name: Change<String>) -> Result<Change<String>, ApiError> {
+    let Change::Set(mut name) = name else { return Ok(name) };
+    name.retain(|c| !is_invisible(c));
     let length = name.chars().count();
     if (1..=MAX_NAME_CHARACTERS).contains(&length) && !name.chars().any(char::is_control) {
-        return Ok(());
+        return Ok(Change::Set(name));
     }
-    let detail = format!("name must have 1 to {MAX_NAME_CHARACTERS} characters and no control characters");
+    let detail = format!(
+        "name must have 1 to {MAX_NAME_CHARACTERS} characters, not counting invisible ones, and no control characters"
+    );
     Err(ApiError::new(Code::InvalidRequest, detail))
 }
 

@@ -21,6 +21,7 @@ use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
 use crate::rate_limit::Account;
 use crate::state::AppState;
+use crate::text::nfc;
 
 /// An e-mail and its password.
 #[derive(Deserialize, ToSchema)]
@@ -85,7 +86,9 @@ pub(crate) async fn sign_in_with_password(
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
     refuse_when_disabled(&state)?;
-    let body: PasswordSignInBody = read_json(&request, body).await?;
+    let mut body: PasswordSignInBody = read_json(&request, body).await?;
+    // Before it is counted: another spelling of the address must not be another bucket.
+    body.email = nfc(body.email.trim()).into_owned();
     let mode = ClientMode::of_body(body.mode, &request, &state)?;
     within_account_limit(&state, Account::Email(&body.email))?;
     let result = sign_in(&state, body, &mode, &request, &origin).await;
@@ -102,7 +105,7 @@ async fn sign_in(
 ) -> Result<TokenAnswer, ApiError> {
     let PasswordSignInBody { email, password, scope, mode: _ } = body;
     let signed_in =
-        password::sign_in(&state.db, &state.passwords, &state.rules, email, password, origin).await?;
+        password::sign_in(&state.db, &state.passwords, email, password, origin).await?;
     mode.tokens(state, signed_in, scope.as_deref(), request, origin).await
 }
 

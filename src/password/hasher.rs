@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::hash::{Parts, Recipe};
 use super::memory::Memory;
-use super::{HashedPassword, MAX_PASSWORD_BYTES, PasswordError, Verdict};
+use super::{HashedPassword, MAX_PASSWORD_BYTES, PasswordError, Typed, Verdict};
 use crate::settings::{PasswordSettings, SettingsError};
 
 /// What is computed and stored, in bytes: 256 bits, as RFC 9106 §4 recommends.
@@ -48,34 +48,52 @@ impl Hasher {
         Parts { recipe, output }.write().map_err(failed)
     }
 
-    /// One computation whatever there is to compare with, and a second one only for a right password that was stored
-    /// with other parameters. While such old hashes last, a wrong password for one of them costs what the old
+    /// One computation whatever there is to compare with; a second one for a password that is not in NFC, since earlier
+    /// versions hashed it as it came; and one more for a right password that is to be stored anew. While such old hashes last, a wrong password for one of them costs what the old
     /// parameters did, so by the time of the answer these accounts can be told from none.
     pub(super) fn verify(
         &self,
-        password: &SecretString,
+        typed: &Typed,
         stored: Option<&HashedPassword>,
         memory: &mut Memory,
     ) -> Result<Verdict, PasswordError> {
-        let typed = password.expose_secret().as_bytes();
         let stored = stored.map(|stored| Parts::read(stored.as_phc())).transpose().map_err(failed)?;
-        let (parts, comparable) = match stored {
-            Some(parts) => (parts, typed.len() <= MAX_PASSWORD_BYTES),
+        let (parts, exists) = match stored {
+            Some(parts) => (parts, true),
             None => (self.dummy()?, false),
         };
-        let bounded = typed.get(..MAX_PASSWORD_BYTES).unwrap_or(typed);
-        let output = self.compute(bounded, &parts.recipe, memory)?;
-        // `Output` compares in constant time. The box keeps the work from being optimised away where it decides nothing.
-        if !(black_box(output == parts.output) & comparable) {
+        let composed = self.is_right(&typed.composed, &parts, exists, memory)?;
+        // Whether this is computed depends on what was typed alone, unless the password was right.
+        let as_sent = match &typed.as_sent {
+            Some(as_sent) if !composed => self.is_right(as_sent, &parts, exists, memory)?,
+            _ => false,
+        };
+        if !composed && !as_sent {
             return Ok(Verdict::Wrong);
         }
-        let rehash = if self.is_todays(&parts.recipe) {
+        let rehash = if composed && self.is_todays(&parts.recipe) {
             None
         } else {
             // Whoever is right is let in all the same; the next sign-in tries again.
-            self.hash(password, memory).inspect_err(|error| log::warn!("{error}")).ok()
+            self.hash(&typed.composed, memory).inspect_err(|error| log::warn!("{error}")).ok()
         };
         Ok(Verdict::Right { rehash })
+    }
+
+    /// Computes the hash of a password, and compares it if it can be one and there is something to compare with.
+    fn is_right(
+        &self,
+        password: &SecretString,
+        parts: &Parts,
+        exists: bool,
+        memory: &mut Memory,
+    ) -> Result<bool, PasswordError> {
+        let typed = password.expose_secret().as_bytes();
+        let bounded = typed.get(..MAX_PASSWORD_BYTES).unwrap_or(typed);
+        let output = self.compute(bounded, &parts.recipe, memory)?;
+        let comparable = exists & (typed.len() <= MAX_PASSWORD_BYTES);
+        // `Output` compares in constant time. The box keeps the work from being optimised away where it decides nothing.
+        Ok(black_box(output == parts.output) & comparable)
     }
 
     /// Stands in where nothing is stored. Its salt and output need not be secret, nor computed, at start or ever:

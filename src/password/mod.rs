@@ -12,7 +12,7 @@ mod pool;
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use self::hash::{HashedPassword, UnreadableHash};
 use self::hasher::Hasher;
@@ -20,6 +20,7 @@ use self::memory::Memory;
 pub use self::policy::{MAX_PASSWORD_BYTES, Weakness};
 use self::pool::HashingPool;
 use crate::settings::{PasswordSettings, SettingsError};
+use crate::text::nfc;
 
 /// What came of comparing a password with the stored one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,27 @@ pub enum PasswordError {
     Failed(String),
 }
 
+/// A password in the forms that are compared.
+struct Typed {
+    /// In Unicode's composed form (NFC), which does not depend on the keyboard. This one is hashed.
+    composed: SecretString,
+    /// As it came, if that differs. Earlier versions hashed passwords so.
+    as_sent: Option<SecretString>,
+}
+
+impl Typed {
+    fn new(password: &SecretString) -> Self {
+        let sent = password.expose_secret();
+        if sent.len() > MAX_PASSWORD_BYTES {
+            // No password is that long, so there is no need to look at all of it.
+            return Self { composed: password.clone(), as_sent: None };
+        }
+        let composed = nfc(sent);
+        let as_sent = (composed != sent).then(|| password.clone());
+        Self { composed: SecretString::from(composed.into_owned()), as_sent }
+    }
+}
+
 /// Hashes and verifies passwords, off the threads that serve requests.
 #[derive(Debug)]
 pub struct Passwords {
@@ -75,12 +97,19 @@ impl Passwords {
         })
     }
 
-    /// Makes of a new password what is stored of it, with a salt of its own.
+    /// Makes of a new password what is stored of it, with a salt of its own. `email` is the account's.
     ///
     /// # Errors
     /// [`PasswordError::Weak`], [`PasswordError::TooLong`], [`PasswordError::Overloaded`], [`PasswordError::Failed`].
-    pub async fn hash(&self, password: SecretString) -> Result<HashedPassword, PasswordError> {
+    pub async fn hash(
+        &self,
+        password: SecretString,
+        email: Option<&str>,
+    ) -> Result<HashedPassword, PasswordError> {
+        policy::check_bytes(&password)?;
+        let password = Typed::new(&password).composed;
         policy::check_length(&password, self.min_length)?;
+        policy::check_address(&password, email)?;
         let hasher = Arc::clone(&self.hasher);
         let work = move |memory: &mut Memory| {
             // Not before the queue: it reads a list of a megabyte.
@@ -100,7 +129,8 @@ impl Passwords {
         stored: Option<HashedPassword>,
     ) -> Result<Verdict, PasswordError> {
         let hasher = Arc::clone(&self.hasher);
-        self.pool.run(move |memory| hasher.verify(&password, stored.as_ref(), memory)).await?
+        let typed = Typed::new(&password);
+        self.pool.run(move |memory| hasher.verify(&typed, stored.as_ref(), memory)).await?
     }
 }
 

@@ -4,6 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::PasswordError;
+use crate::text::nfc;
 
 /// The longest password, in bytes. NIST asks for 64 characters at least; a bound there must be, or a body full of
 /// password is copied and hashed for nothing.
@@ -23,16 +24,35 @@ pub enum Weakness {
     /// Among the 100 000 most common ones, as typed or in lower case.
     #[error("the password is on the list of common passwords, which are tried first: choose another")]
     Common,
+    /// The account's e-mail address, or the part of it before the `@`.
+    #[error("The password is the account's e-mail address, or the part of it before the @. Choose another one.")]
+    Address,
 }
 
+/// Rejects what is too long to be looked at.
+pub(super) fn check_bytes(password: &SecretString) -> Result<(), PasswordError> {
+    let bytes = password.expose_secret().len();
+    if bytes > MAX_PASSWORD_BYTES { Err(PasswordError::TooLong { bytes }) } else { Ok(()) }
+}
+
+/// Checks the length of a password in NFC: the same password has the same length on every keyboard.
 pub(super) fn check_length(password: &SecretString, least: usize) -> Result<(), PasswordError> {
-    let password = password.expose_secret();
-    if password.len() > MAX_PASSWORD_BYTES {
-        return Err(PasswordError::TooLong { bytes: password.len() });
-    }
-    let length = password.chars().count();
+    // In the rare case that the composed form is longer than what was sent.
+    check_bytes(password)?;
+    let length = password.expose_secret().chars().count();
     if length < least {
         return Err(Weakness::Short { length, least }.into());
+    }
+    Ok(())
+}
+
+/// Rejects the account's own address and the part before the `@`, which are known to whoever guesses.
+pub(super) fn check_address(password: &SecretString, email: Option<&str>) -> Result<(), PasswordError> {
+    let Some(email) = email.map(nfc) else { return Ok(()) };
+    let password = password.expose_secret();
+    let local = email.rsplit_once('@').map_or(&*email, |(local, _)| local);
+    if password.eq_ignore_ascii_case(&email) || password.eq_ignore_ascii_case(local) {
+        return Err(Weakness::Address.into());
     }
     Ok(())
 }

@@ -27,25 +27,25 @@ impl Passwords {
 #[tokio::test]
 async fn a_password_is_right_and_another_is_wrong() {
     let passwords = passwords(WEAK_COST);
-    let stored = passwords.hash(PASSWORD.into()).await.unwrap();
+    let stored = passwords.hash(PASSWORD.into(), None).await.unwrap();
     assert!(stored.as_phc().starts_with("$argon2id$v=19$m=8,t=1,p=1$"), "{}", stored.as_phc());
     let verdict = passwords.verify(PASSWORD.into(), Some(stored.clone())).await;
     assert_eq!(verdict, Ok(Verdict::Right { rehash: None }));
     for wrong in ["", "hunter2-must-not-be-showN", "hunter2-must-not-be-shown\0"] {
         assert_eq!(passwords.verify(wrong.into(), Some(stored.clone())).await, Ok(Verdict::Wrong));
     }
-    assert_ne!(passwords.hash(PASSWORD.into()).await.unwrap(), stored, "the salt is new each time");
+    assert_ne!(passwords.hash(PASSWORD.into(), None).await.unwrap(), stored, "the salt is new each time");
 }
 
 #[tokio::test]
 async fn a_new_password_is_held_to_the_policy_and_an_old_one_is_not() {
     let lenient = passwords(PasswordSettings { min_length: 8, ..WEAK_COST });
     let strict = passwords(WEAK_COST);
-    let stored = lenient.hash("xkcd horse".into()).await.unwrap();
+    let stored = lenient.hash("xkcd horse".into(), None).await.unwrap();
     let short = Weakness::Short { length: 10, least: 12 };
-    assert_eq!(strict.hash("xkcd horse".into()).await, Err(PasswordError::Weak(short)));
-    assert_eq!(strict.hash("Password1234".into()).await, Err(PasswordError::Weak(Weakness::Common)));
-    let too_long = strict.hash("ab ".repeat(400).into()).await;
+    assert_eq!(strict.hash("xkcd horse".into(), None).await, Err(PasswordError::Weak(short)));
+    assert_eq!(strict.hash("Password1234".into(), None).await, Err(PasswordError::Weak(Weakness::Common)));
+    let too_long = strict.hash("ab ".repeat(400).into(), None).await;
     assert_eq!(too_long, Err(PasswordError::TooLong { bytes: 1200 }));
     assert_eq!(strict.work(), [], "nothing of it was hashed");
     let verdict = strict.verify("xkcd horse".into(), Some(stored)).await;
@@ -58,7 +58,7 @@ async fn an_unknown_user_costs_what_a_wrong_password_costs() {
     // From the very first call on.
     assert_eq!(passwords.verify(PASSWORD.into(), None).await, Ok(Verdict::Wrong));
     assert_eq!(passwords.work(), [(16, 3)], "no user, or no password");
-    let stored = passwords.hash(PASSWORD.into()).await.unwrap();
+    let stored = passwords.hash(PASSWORD.into(), None).await.unwrap();
     passwords.work();
     for (typed, verdict) in [
         ("wrong".to_owned(), Verdict::Wrong),
@@ -78,7 +78,7 @@ async fn an_unknown_user_costs_what_a_wrong_password_costs() {
 async fn more_than_1024_bytes_are_wrong_even_when_they_begin_right() {
     let passwords = passwords(WEAK_COST);
     let longest = "ab".repeat(512);
-    let stored = passwords.hash(longest.clone().into()).await.unwrap();
+    let stored = passwords.hash(longest.clone().into(), None).await.unwrap();
     let longer = format!("{longest}!");
     assert_eq!(passwords.verify(longer.into(), Some(stored.clone())).await, Ok(Verdict::Wrong));
     let verdict = passwords.verify(longest.into(), Some(stored)).await;
@@ -88,7 +88,7 @@ async fn more_than_1024_bytes_are_wrong_even_when_they_begin_right() {
 #[tokio::test]
 async fn a_right_password_that_was_stored_by_other_settings_is_hashed_anew() {
     let before = passwords(WEAK_COST);
-    let stored = before.hash(PASSWORD.into()).await.unwrap();
+    let stored = before.hash(PASSWORD.into(), None).await.unwrap();
     for settings in [
         PasswordSettings { memory_kib: 32, ..WEAK_COST },
         PasswordSettings { iterations: 2, ..WEAK_COST },
@@ -110,7 +110,7 @@ async fn a_right_password_that_was_stored_by_other_settings_is_hashed_anew() {
 #[tokio::test]
 async fn a_crowd_is_served_or_told_to_come_back() {
     let passwords = Arc::new(passwords(WEAK_COST));
-    let stored = passwords.hash(PASSWORD.into()).await.unwrap();
+    let stored = passwords.hash(PASSWORD.into(), None).await.unwrap();
     let (right, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let crowd = (0..100).map(|_| {
         let (passwords, stored) = (Arc::clone(&passwords), stored.clone());
@@ -132,10 +132,10 @@ async fn a_crowd_is_served_or_told_to_come_back() {
 #[tokio::test]
 async fn nothing_that_can_be_printed_shows_a_password_or_a_hash() {
     let passwords = passwords(WEAK_COST);
-    let stored = passwords.hash(PASSWORD.into()).await.unwrap();
+    let stored = passwords.hash(PASSWORD.into(), None).await.unwrap();
     let now = self::passwords(PasswordSettings { iterations: 2, ..WEAK_COST });
     let verdict = now.verify(PASSWORD.into(), Some(stored.clone())).await;
-    let errors = [passwords.hash("hunter2".into()).await, passwords.hash(PASSWORD.repeat(99).into()).await];
+    let errors = [passwords.hash("hunter2".into(), None).await, passwords.hash(PASSWORD.repeat(99).into(), None).await];
     let unreadable = HashedPassword::parse(PASSWORD);
     let shown = format!("{passwords:?} {stored:?} {verdict:?} {errors:?} {unreadable:?} {now:?}");
     assert!(shown.contains("HashedPassword(…)"), "{shown}");
@@ -143,4 +143,34 @@ async fn nothing_that_can_be_printed_shows_a_password_or_a_hash() {
     for secret in secrets.chain(["hunter2", "$argon2id"]) {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }
+}
+
+#[tokio::test]
+async fn a_password_that_was_hashed_as_it_came_is_still_right_and_is_hashed_composed_from_then_on() {
+    let passwords = passwords(WEAK_COST);
+    let (composed, decomposed) = ("zo\u{eb} zo\u{eb} zo\u{eb} zo\u{eb}", "zoe\u{308} zoe\u{308} zoe\u{308} zoe\u{308}");
+    let old = passwords.hasher.hash(&decomposed.into(), &mut Memory::default()).unwrap();
+    let verdict = passwords.verify(decomposed.into(), Some(old)).await.unwrap();
+    let Verdict::Right { rehash: Some(new) } = verdict else { panic!("{verdict:?}") };
+    for typed in [composed, decomposed] {
+        assert_eq!(passwords.verify(typed.into(), Some(new.clone())).await, Ok(Verdict::Right { rehash: None }));
+    }
+    passwords.work();
+    // What is computed for a wrong password depends on what was typed, and not on who has one.
+    for (typed, computations) in [("zo\u{eb}", 1), ("zoe\u{308}", 2)] {
+        for stored in [None, Some(new.clone())] {
+            assert_eq!(passwords.verify(typed.into(), stored).await, Ok(Verdict::Wrong));
+            assert_eq!(passwords.work().len(), computations, "{typed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_length_is_that_of_the_composed_form() {
+    let passwords = passwords(WEAK_COST);
+    let short = Weakness::Short { length: 11, least: 12 };
+    assert_eq!(passwords.hash("e\u{301}".repeat(11).into(), None).await, Err(PasswordError::Weak(short)));
+    assert!(passwords.hash("e\u{301}a".repeat(6).into(), None).await.is_ok());
+    // One of the few that are longer when they are composed.
+    assert!(matches!(passwords.hash("\u{fb2c}".repeat(341).into(), None).await, Err(PasswordError::TooLong { .. })));
 }

@@ -4,11 +4,11 @@ use serde_json::Value;
 
 use crate::authentication::Authentication;
 use crate::clock::Timestamp;
+use crate::email;
 use crate::settings::EmailVerified;
+use crate::text::{is_invisible, nfc};
 use crate::user::{IdentityKey, MAX_NAME_CHARACTERS, is_avatar_url};
 
-/// RFC 5321 §4.5.3.1: 64 + "@" + 255. A longer address is none.
-const MAX_EMAIL_BYTES: usize = 320;
 /// OpenID Connect Core §2: `sub` has at most 255 ASCII characters.
 const MAX_SUBJECT_BYTES: usize = 255;
 
@@ -77,7 +77,7 @@ impl<'a> Profile<'a> {
 
 impl VerifiedIdentity {
     pub(super) fn new(provider: &str, provider_id: &str, profile: &Profile<'_>) -> Self {
-        let email = profile.email.filter(|email| is_plausible_email(email)).map(str::to_owned);
+        let email = profile.email.filter(|email| email::is_plausible(email)).map(|email| nfc(email).into_owned());
         Self {
             provider: provider.to_owned(),
             provider_id: provider_id.to_owned(),
@@ -122,19 +122,11 @@ pub(crate) fn is_subject(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES && !text.chars().any(char::is_control)
 }
 
-/// A longer one is cut, control characters (U+0000 among them, which PostgreSQL cannot store) become nothing: a name is
-/// decoration and must not stop a login.
+/// A longer one is cut; control characters (U+0000 among them, which PostgreSQL cannot store) and invisible ones become nothing:
+/// a name is decoration and must not stop a login.
 pub(crate) fn clean_name(name: &str) -> Option<String> {
-    let printable: String = name.chars().filter(|c| !c.is_control()).collect();
+    let printable: String = name.chars().filter(|c| !c.is_control() && !is_invisible(*c)).collect();
     let cut: String = printable.trim().chars().take(MAX_NAME_CHARACTERS).collect();
     let cut = cut.trim_end();
     (!cut.is_empty()).then(|| cut.to_owned())
-}
-
-/// Enough to keep out what is no single address (`a@x,b@y`); the provider verified the rest.
-pub(crate) fn is_plausible_email(email: &str) -> bool {
-    let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ',' | ';' | '<' | '>');
-    email.len() <= MAX_EMAIL_BYTES
-        && !email.contains(odd)
-        && email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
 }

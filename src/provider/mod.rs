@@ -39,7 +39,7 @@ pub(crate) use self::github_device::{DeviceError, DeviceFlow};
 use self::gitlab::Gitlab;
 use self::google::Google;
 pub use self::identity::{SingleUse, VerifiedIdentity};
-pub(crate) use self::identity::{clean_name, is_plausible_email, is_subject};
+pub(crate) use self::identity::{clean_name, is_subject};
 pub use self::key_cache::KeysStatus;
 use self::oidc::OpenIdProvider;
 pub use self::outage::{Outage, OutageKind};

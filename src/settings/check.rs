@@ -124,6 +124,22 @@ impl Settings {
         }
     }
 
+    fn check_admin_emails(&self, problems: &mut Vec<SettingsError>) {
+        let known = |name: &str| matches!(name, "google" | "github") || self.providers.oidc.contains_key(name);
+        for (number, entry) in (1..).zip(&self.admin.emails) {
+            let problem = match super::split_admin_email(entry) {
+                Some((provider, _)) if known(&provider) => continue,
+                Some(_) => format!("entry {number} names a provider that is not configured"),
+                None if entry.contains(':') => {
+                    format!("entry {number} is not a provider's name, a colon and an e-mail address")
+                }
+                None => format!("entry {number} does not say which provider must have verified the address"),
+            };
+            let remedy = "Write \"<provider>:<address>\", such as \"google:ada@mail.com\"";
+            problems.push(SettingsError::new("admin.emails", problem, remedy));
+        }
+    }
+
     fn check_values(&self, problems: &mut Vec<SettingsError>) {
         let positive = [
             ("token.access_ttl", self.token.access_ttl, Duration::from_secs(1)),
@@ -142,13 +158,7 @@ impl Settings {
             }
         }
         self.check_bounds(problems);
-        if self.admin.emails.iter().any(|email| !email.contains('@')) {
-            problems.push(SettingsError::new(
-                "admin.emails",
-                "an entry is no e-mail address",
-                "Write addresses like ada@mail.com",
-            ));
-        }
+        self.check_admin_emails(problems);
         problems.extend(self.sign_in.problems());
         if self.token.audience.is_empty() {
             problems.push(SettingsError::new(

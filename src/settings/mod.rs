@@ -38,6 +38,7 @@ pub use self::read_from::ReadFrom;
 pub use self::sign_in::SignInSettings;
 pub use self::values::ListenAddress;
 use crate::db::{DatabaseUrl, PreparedStatements};
+use crate::email;
 
 /// All settings, checked.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,6 +68,8 @@ pub struct Settings {
     pub accounts: AccountsSettings,
     /// Passwords and the work of hashing them.
     pub password: PasswordSettings,
+    /// Registered clients.
+    pub clients: ClientsSettings,
     /// Refresh tokens.
     pub refresh: RefreshSettings,
     /// Signing in by way of a browser.
@@ -212,6 +215,15 @@ pub struct AccountsSettings {
     pub fresh_for: Duration,
 }
 
+/// `[clients]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsSettings {
+    /// How long the previous secret works after a rotation, to the second.
+    #[serde(deserialize_with = "values::duration")]
+    pub previous_secret_ttl: Duration,
+}
+
 /// `[refresh]`
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -233,9 +245,25 @@ pub struct RefreshSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdminSettings {
-    /// Whoever signs in with one of these addresses, verified by a provider, is made an administrator.
+    /// `<provider>:<address>`: whoever signs in by that provider with that address, verified, is made an administrator while
+    /// there is none.
     #[serde(deserialize_with = "values::list")]
     pub emails: Vec<String>,
+}
+
+impl AdminSettings {
+    /// Returns provider and address of each entry that has both.
+    pub fn entries(&self) -> impl Iterator<Item = (String, String)> {
+        self.emails.iter().filter_map(|entry| split_admin_email(entry))
+    }
+}
+
+/// Splits `google:ada@mail.com`; none without a provider or without an address.
+fn split_admin_email(entry: &str) -> Option<(String, String)> {
+    let (provider, address) = entry.trim().split_once(':')?;
+    let (provider, address) = (provider.trim(), address.trim());
+    let fits = !provider.is_empty() && !provider.contains('@') && email::is_plausible(address);
+    fits.then(|| (provider.to_owned(), address.to_owned()))
 }
 
 /// `[events]`

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::{Claims, Subject};
 use crate::authentication::AuthenticationClaims;
 use crate::client::{Client, ClientId, NoScopes, Scopes};
+use crate::clock::Timestamp;
 use crate::jws::JwsError;
 use crate::user::{Bearer, BearerKey, User, UserId};
 
@@ -24,6 +25,8 @@ pub struct ClientClaims {
     pub client_id: ClientId,
     /// What it may do, separated by spaces; empty for nothing.
     pub scope: String,
+    /// When it was issued.
+    pub issued_at: Timestamp,
 }
 
 /// What a user's token said, verified. The user's row has the last word: see [`crate::http::CurrentUser`].
@@ -89,6 +92,9 @@ pub enum TokenError {
     /// Its session was ended, by its user or because a used refresh token was presented again.
     #[error("its session has ended")]
     SessionEnded,
+    /// The client was disabled and enabled since.
+    #[error("the client was disabled after it was issued")]
+    ClientWasDisabled,
     /// The row's `token_version` moved on.
     #[error("the user's tokens were revoked")]
     Revoked,
@@ -135,7 +141,7 @@ impl TryFrom<Claims> for VerifiedClaims {
             }
             Subject::Client(client_id) => {
                 let scope = claims.scope.ok_or_else(|| missing("scope"))?;
-                Ok(Self::Client(ClientClaims { client_id, scope }))
+                Ok(Self::Client(ClientClaims { client_id, scope, issued_at: Timestamp(claims.iat) }))
             }
         }
     }
@@ -150,6 +156,9 @@ impl ClientClaims {
         let client = client.ok_or(TokenError::NoSuchClient)?;
         if client.disabled {
             return Err(TokenError::ClientDisabled);
+        }
+        if client.tokens_from.is_some_and(|from| self.issued_at < from) {
+            return Err(TokenError::ClientWasDisabled);
         }
         let scopes = self.scope.parse();
         let scopes =

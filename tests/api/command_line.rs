@@ -54,7 +54,7 @@ impl Ended {
 
     /// Exit code 1 of a command that reports on stdout.
     #[track_caller]
-    fn told(self) -> String {
+    pub fn told(self) -> String {
         assert_eq!((self.code, self.err.as_str()), (Some(1), ""), "{}", self.out);
         self.out
     }

@@ -201,23 +201,63 @@ on_both_databases! {
         }
     }
 
-    async fn the_settings_promote_a_verified_address_and_nobody_else(db: TestDatabase) {
-        let app = TestApp::start_with(db, |sources| sources.with("admin.emails", "ada@example.com, Eve@Example.com")).await;
-        let unverified = Person { email_verified: Some(json!(false)), ..Person::named("ada") };
-        let mallory = app.sign_in(unverified).await;
-        assert_eq!(app.me(&mallory.jwt).await.json["admin"], false);
-        let eve = app.sign_in(Person { email: Some("eVE@example.com".into()), ..Person::named("eve") }).await;
-        assert_eq!(app.me(&eve.jwt).await.json["admin"], true);
-        // At a later sign-in, once it is verified.
-        let ada = app.sign_in(Person::named("ada")).await;
-        assert_eq!((ada.user_id.as_str(), app.me(&ada.jwt).await.json["admin"].as_bool()), (mallory.user_id.as_str(), Some(true)));
-        app.sign_in(Person::named("ada")).await;
-        let events = app.events("user.promoted", &ada.jwt).await;
-        assert_eq!(events.iter().map(who).collect::<Vec<_>>(), [
-            ("user.promoted", None, Some(ada.user_id.as_str())),
-            ("user.promoted", None, Some(eve.user_id.as_str())),
-        ]);
-        assert!(events.iter().all(|event| event["detail"] == json!({ "by": "admin.emails" })), "{events:?}");
+    async fn a_sign_in_from_another_address_within_the_hour_is_told(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| sources.with("server.trusted_proxies", "127.0.0.1")).await;
+        let sign_in = async |path: &str, body: Value, ip: &str| {
+            let request = app.http.post(format!("{}{path}", app.base)).header("x-forwarded-for", ip).json(&body);
+            Answer::of(request.send().await.expect("an answer")).await.assert_signed_in()
+        };
+        let by_google = async |ip: &str| {
+            sign_in("/auth/google", json!({ "id_token": token_of_now(&app, &Person::named("bob")) }), ip).await
+        };
+        let told = |kind: &str, ip: &str| {
+            app.db.number(&format!("SELECT COUNT(*) AS number FROM events WHERE kind = '{kind}' AND ip = '{ip}'"))
+        };
+        let bob = by_google("192.0.2.1").await;
+        for ip in ["192.0.2.2", "198.51.100.3", "2001:db8::4"] {
+            // A thief and the owner in turn.
+            for _ in 0..3 {
+                by_google(ip).await;
+                by_google("192.0.2.1").await;
+            }
+            assert_eq!(told("sign_in.succeeded", ip), 1, "{ip}");
+        }
+        assert_eq!((told("sign_in.first", "192.0.2.1"), told("sign_in.succeeded", "192.0.2.1")), (1, 0));
+        for _ in 0..100 {
+            by_google("192.0.2.2").await;
+        }
+        assert_eq!(app.db.count("events"), 4);
+
+        // The password is a method of its own, with the same rule.
+        let set = json!({ "new_password": "correct horse battery staple" });
+        assert_eq!(app.send_as("PUT", "/api/me/password", &bob.jwt, &set).await.status, 204);
+        let body = json!({ "email": "bob@example.com", "password": "correct horse battery staple" });
+        for ip in ["192.0.2.1", "192.0.2.2", "198.51.100.3", "203.0.113.9"] {
+            for _ in 0..3 {
+                sign_in("/auth/password", body.clone(), ip).await;
+                sign_in("/auth/password", body.clone(), "192.0.2.1").await;
+            }
+        }
+        let by_password = "SELECT COUNT(*) AS number FROM events WHERE kind = 'sign_in.succeeded' AND detail LIKE '%\"password\"%'";
+        assert_eq!(app.db.number(by_password), 4);
+        app.clock.advance(3601);
+        sign_in("/auth/password", body.clone(), "192.0.2.1").await;
+        assert_eq!(app.db.number(by_password), 5);
+    }
+
+    async fn a_change_of_a_name_by_an_administrator_is_told_without_the_name(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in(Person::named("bob")).await;
+        for (name, expected) in [(json!("Robert"), 1), (json!("Robert"), 1), (Value::Null, 2), (json!("Rob"), 3)] {
+            assert_eq!(app.patch_user(&bob.user_id, &ada.jwt, json!({ "name": name })).await.status, 200);
+            let events = app.events("user.updated", &ada.jwt).await;
+            assert_eq!(events.len(), expected, "{name}");
+            assert_eq!(events[0]["detail"], json!({ "fields": ["name"] }));
+            assert_eq!(who(&events[0]), ("user.updated", Some(ada.user_id.as_str()), Some(bob.user_id.as_str())));
+        }
+        // A change of one's own name is nobody's business.
+        assert_eq!(app.send_as("PATCH", "/api/me", &bob.jwt, &json!({ "name": "Bobby" })).await.status, 200);
+        assert_eq!(app.events("user.updated", &ada.jwt).await.len(), 3);
     }
 
     async fn each_route_writes_its_event_and_none_holds_a_name_an_address_or_a_token(db: TestDatabase) {
@@ -261,10 +301,11 @@ on_both_databases! {
             ("user.disabled", Some(a), Some(b)),
             ("user.demoted", Some(a), Some(b)),
             ("user.enabled", Some(a), Some(b)),
+            ("user.updated", Some(a), Some(b)),
             ("user.deleted", Some(a), Some(b)),
         ]);
         let ids: BTreeSet<&str> = events.iter().filter_map(|event| event["request_id"].as_str()).collect();
-        assert_eq!(ids.len(), 13, "one for each request; two did two things");
+        assert_eq!(ids.len(), 13, "one for each request; three did two things");
         let trail = json!(events).to_string();
         for secret in ["Example", "@", "Robert", "carol", "tbr_", "eyJ"] {
             assert!(!trail.contains(secret), "{secret} in {trail}");

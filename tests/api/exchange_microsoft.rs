@@ -54,7 +54,7 @@ on_both_databases! {
     async fn an_address_that_a_tenant_wrote_is_nobodys(db: TestDatabase) {
         // nOAuth: the administrator of any tenant writes the victim's address into a token of his own.
         let app = TestApp::start_with_further_providers(db, |sources| {
-            sources.with("accounts.link_verified_email", "true").with("admin.emails", "alice@example.com,boss@example.com")
+            sources.with("accounts.link_verified_email", "true").with("admin.emails", "google:boss@example.com, microsoft:alice@example.com, microsoft:boss@example.com")
         }).await;
         let victim = app.sign_in(Person::named("alice")).await;
         let (foreign, claims) = (issuer(&app, FOREIGN), json!([

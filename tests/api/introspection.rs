@@ -46,7 +46,7 @@ on_both_databases! {
             sources.with("token.issuer", "https://auth.mail.com").with("token.audience", "the-api")
         })
         .await;
-        let service = app.create_client("Orders", "");
+        let service = app.create_client("Orders", "introspect.refresh");
         for ada in [app.sign_in(Person::named("ada")).await, app.sign_in_offline(Person::named("ada")).await] {
             let told = assert_active(&app, &service, &ada.jwt).await;
             assert_eq!(
@@ -77,7 +77,7 @@ on_both_databases! {
             sources.with("refresh.idle_ttl", "10d").with("refresh.absolute_ttl", "15d")
         })
         .await;
-        let service = app.create_client("Orders", "");
+        let service = app.create_client("Orders", "introspect.refresh");
         let ada = app.sign_in_offline(Person::named("ada")).await;
         let first = ada.refresh_token().to_owned();
         let told = assert_active(&app, &service, &first).await;
@@ -113,8 +113,8 @@ on_both_databases! {
     }
 
     async fn whoever_is_out_has_no_active_token_at_the_next_question(db: TestDatabase) {
-        let app = TestApp::start_with(db, |sources| sources.with("admin.emails", "ada@example.com")).await;
-        let service = app.create_client("Orders", "");
+        let app = TestApp::start_with(db, |sources| sources.with("admin.emails", "google:ada@example.com")).await;
+        let service = app.create_client("Orders", "introspect.refresh");
         let ada = app.sign_in(Person::named("ada")).await;
         for how in ["disabled", "deleted", "revoked", "logged out everywhere"] {
             let bob = app.sign_in_offline(Person::named("bob")).await;
@@ -154,7 +154,7 @@ on_both_databases! {
 
     async fn only_a_client_may_ask_and_is_asked_first(db: TestDatabase) {
         let app = TestApp::start(db).await;
-        let (service, disabled) = (app.create_client("Orders", ""), app.create_client("Old", ""));
+        let (service, disabled) = (app.create_client("Orders", "introspect.refresh"), app.create_client("Old", ""));
         app.disable_client(&disabled);
         let wrong = Service { id: service.id.clone(), secret: disabled.secret.clone() };
         let ada = app.sign_in_offline(Person::named("ada")).await;
@@ -191,7 +191,7 @@ on_both_databases! {
     async fn each_kind_of_token_is_good_at_its_own_doors_only(db: TestDatabase) {
         let app = TestApp::start_with(db, |sources| sources.with("sign_in.redirect_uris", "com.mail.app:/callback")).await;
         app.warm().await;
-        let service = app.create_client("Orders", "orders.read");
+        let service = app.create_client("Orders", "orders.read introspect.refresh");
         let ada = app.sign_in_offline(Person::named("ada")).await;
         let mut browser = Browser::at(&app);
         let challenge = CodeChallenge::of("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
@@ -260,7 +260,7 @@ on_both_databases! {
 #[actix_web::test]
 async fn the_hint_is_a_hint() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
-    let service = app.create_client("Orders", "");
+    let service = app.create_client("Orders", "introspect.refresh");
     let ada = app.sign_in_offline(Person::named("ada")).await;
     for token in [ada.jwt.as_str(), ada.refresh_token()] {
         let told = assert_active(&app, &service, token).await;
@@ -275,7 +275,7 @@ async fn the_hint_is_a_hint() {
 async fn without_refresh_tokens_none_is_active() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let ada = app.sign_in_offline(Person::named("ada")).await;
-    let service = app.create_client("Orders", "");
+    let service = app.create_client("Orders", "introspect.refresh");
     assert_active(&app, &service, ada.refresh_token()).await;
     let url = app.db.url.clone();
     let other = TestApp::start_with(TestDatabase::sqlite(), |sources| {
@@ -288,7 +288,7 @@ async fn without_refresh_tokens_none_is_active() {
 #[actix_web::test]
 async fn that_the_database_is_away_is_not_that_a_token_is_bad() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
-    let service = app.create_client("Orders", "");
+    let service = app.create_client("Orders", "introspect.refresh");
     let ada = app.sign_in_offline(Person::named("ada")).await;
     for (table, token) in [("users", ada.jwt.as_str()), ("sessions", ada.refresh_token())] {
         app.db.execute(&format!("ALTER TABLE {table} RENAME TO gone"));

@@ -18,6 +18,7 @@ mod support;
 
 mod account_takeover;
 mod accounts;
+mod address_owner;
 mod administration;
 mod bearer;
 mod browser;
@@ -38,6 +39,7 @@ mod exchange_google;
 mod exchange_google_access_token;
 mod exchange_microsoft;
 mod exchange_oidc;
+mod first_administrator;
 mod form_post;
 mod health;
 mod hostile_tokens;

@@ -325,7 +325,7 @@ on_both_databases! {
 
     async fn every_url_of_a_page_begins_with_the_path_of_public_url(db: TestDatabase) {
         let app = TestApp::start_with(db, |sources| {
-            sources.with("server.public_url", "https://mail.example/booth").with("admin.emails", "ada@example.com")
+            sources.with("server.public_url", "https://mail.example/booth").with("admin.emails", "google:ada@example.com")
         })
         .await;
         let ada = app.sign_in_offline(Person::named("ada")).await;

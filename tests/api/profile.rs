@@ -65,6 +65,23 @@ on_both_databases! {
         assert_eq!((changed.status, &changed.json["name"]), (200, &longest["name"]), "{}", changed.text);
     }
 
+    async fn what_nobody_sees_is_removed_from_a_name(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let alice = app.sign_in(Person::named("alice")).await;
+        let long = format!("{}{}", "\u{200b}".repeat(50), "a".repeat(200));
+        for (typed, kept) in [
+            ("\u{202e}gnp.ecila", "gnp.ecila"),
+            ("Al\u{200b}i\u{2060}ce\u{feff}", "Alice"),
+            ("\u{2066}Alice\u{2069}", "Alice"),
+            ("A\u{61c}l\u{200f}i\u{e0061}ce", "Alice"),
+            (&long, &"a".repeat(200)),
+        ] {
+            let changed = patch(&app, &alice.jwt, &json!({ "name": typed })).await;
+            assert_eq!((changed.status, &changed.json["name"]), (200, &json!(kept)), "{typed:?}");
+        }
+        patch(&app, &alice.jwt, &json!({ "name": "\u{200b}\u{202e}" })).await.assert_problem(400, "invalid_request");
+    }
+
     async fn the_body_is_one_json_object(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let alice = app.sign_in(Person::named("alice")).await;

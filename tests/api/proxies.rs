@@ -31,7 +31,7 @@ impl Scene {
         let app = TestApp::start_with(db, |sources| {
             sources
                 .with("server.public_url", format!("{ORIGIN}/booth"))
-                .with("admin.emails", "ada@example.com")
+                .with("admin.emails", "google:ada@example.com")
         })
         .await;
         Self { app, backend: Backend::start(), http: client() }

@@ -32,6 +32,7 @@ use prometheus_client::registry::Registry;
 use tokenbooth::clock::Timestamp;
 use tokenbooth::db::{Db, DbError, DbOptions, PreparedStatements};
 use tokenbooth::metrics::RoundMetrics;
+use tokenbooth::recent_sign_ins::RecentSignIns;
 use tokenbooth::session::{HashedToken, Place, Session};
 use tokenbooth::user::{BearerKey, Identity, User, UserId};
 use uuid::Uuid;
@@ -87,9 +88,11 @@ fn identity_of(user: &User, provider: &str, provider_id: &str) -> Identity {
         provider: provider.to_owned(),
         provider_id: provider_id.to_owned(),
         email: user.email.clone(),
+        verified_email: user.email.clone(),
         gives_email: true,
         created_at: user.created_at,
         last_used_at: user.created_at,
+        recent_sign_ins: RecentSignIns::default(),
     }
 }
 

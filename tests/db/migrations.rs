@@ -22,6 +22,17 @@ fn migrations() -> usize {
     entries.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir())).count()
 }
 
+/// The folders of this migration and of those after it, in order.
+fn migrations_since(first: &str) -> Vec<std::path::PathBuf> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let entries = std::fs::read_dir(folder).expect("the migrations");
+    let folders = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+    let is_later = |path: &std::path::PathBuf| path.file_name().is_some_and(|name| *name >= *first);
+    let mut folders: Vec<_> = folders.filter(is_later).collect();
+    folders.sort();
+    folders
+}
+
 /// The same database without a table.
 fn emptied(db: &TestDatabase) -> DatabaseUrl {
     let url = db.parsed_url();
@@ -58,14 +69,9 @@ on_both_databases! {
     async fn people_from_before_the_search_are_found_by_it(db: TestDatabase) {
         let url = db.parsed_url();
         let mut conn = db::connect(&url).expect("a connection");
-        let mut later: Vec<_> = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations"))
-            .expect("the migrations")
-            .map(|entry| entry.expect("a migration").path())
-            .filter(|path| path.is_dir() && path.file_name().is_some_and(|name| name >= "2026-11-21-000002"))
-            .collect();
-        later.sort_unstable_by(|one, other| other.cmp(one));
-        for migration in &later {
-            let down = std::fs::read_to_string(migration.join("down.sql")).expect("a migration");
+        let later = migrations_since("2026-11-21-000002");
+        for folder in later.iter().rev() {
+            let down = std::fs::read_to_string(folder.join("down.sql")).expect("a migration");
             conn.batch_execute(&down).expect("down");
         }
         db.execute("DELETE FROM __diesel_schema_migrations WHERE version >= '20261121000002'");
@@ -80,6 +86,43 @@ on_both_databases! {
         // As the code lowers: ASCII letters only.
         let lowered = "SELECT COUNT(*) AS number FROM users WHERE name_lower = '\u{c4}nne b'";
         assert_eq!(db.number(lowered), 1);
+    }
+
+    async fn an_address_left_behind_by_an_unlinked_identity_is_unproved_after_the_migration(db: TestDatabase) {
+        let url = db.parsed_url();
+        let mut conn = db::connect(&url).expect("a connection");
+        let mut people = Vec::new();
+        // One whose identity gives the address, one whose identity was unlinked, one who was imported.
+        for (name, linked, unlinked) in [("own", true, false), ("left", false, true), ("imported", false, false)] {
+            let mut user = somebody();
+            user.email = Some(format!("{name}@example.com"));
+            db::users::insert(&mut conn, &user).expect("a user");
+            let mut identity = identity_of(&user, "google", name);
+            identity.gives_email = linked;
+            db::identities::insert(&mut conn, &identity).expect("an identity");
+            if unlinked {
+                db.execute(&format!(
+                    "INSERT INTO events (id, at, kind, user_id, detail) VALUES ('{name}', 1, 'identity.unlinked', '{}', '{{}}')",
+                    user.id
+                ));
+            }
+            people.push((user, identity));
+        }
+        let later = migrations_since("2026-12-01-000012");
+        for folder in later.iter().rev() {
+            let down = std::fs::read_to_string(folder.join("down.sql")).expect("a migration");
+            conn.batch_execute(&down).expect("down");
+            let version = folder.file_name().expect("a name").to_string_lossy().replace('-', "");
+            let version = version.split('_').next().expect("a version").to_owned();
+            db.execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'"));
+        }
+        assert_eq!(db::migrate(&url).expect("up").len(), later.len());
+        for ((user, identity), (proved, verified)) in people.iter().zip([(true, true), (false, false), (true, false)]) {
+            let email = user.email.as_deref().expect("an address");
+            assert_eq!(db::emails::find_proved(&mut conn, email, 2).expect("a list").len(), usize::from(proved), "{email}");
+            let found = db::identities::find_with_user(&mut conn, &identity.key()).expect("an answer").expect("an identity");
+            assert_eq!(found.0.verified_email.is_some(), verified, "{email}");
+        }
     }
 
     async fn replicas_that_migrate_at_once_all_succeed(db: TestDatabase) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tokenbooth::client::{Client, ClientId, Scopes};
+use tokenbooth::client::{Audiences, Client, ClientId, Scopes};
 use tokenbooth::clock::Timestamp;
 use tokenbooth::db::{self, clients, ended_sessions, identities, sessions, users};
 use tokenbooth::session::HashedToken;
@@ -181,7 +181,8 @@ on_both_databases! {
         identities::insert(&mut conn, &way).expect("an identity");
         let found = |conn: &mut _| identities::find_with_user(conn, &key("acme", "s\u{fc}b '1'"));
         assert_eq!(found(&mut conn), Ok(Some((way.clone(), user.clone()))));
-        (way.email, way.gives_email, way.last_used_at) = (None, false, Timestamp(9));
+        (way.email, way.verified_email, way.gives_email, way.last_used_at) = (None, None, false, Timestamp(9));
+        way.recent_sign_ins.record(way.id, None, Timestamp(9));
         identities::update_at_sign_in(&mut conn, &way).expect("written");
         assert_eq!(found(&mut conn), Ok(Some((way, user))));
         assert_eq!(identities::find_with_user(&mut conn, &key("ACME", "s\u{fc}b '1'")), Ok(None));
@@ -198,9 +199,12 @@ on_both_databases! {
             disabled: false,
             created_at: Timestamp(number),
             rotated_at: None,
+            audiences: Audiences::default(),
+            tokens_from: None,
         };
         let (first, mut second, third) = (client(1), client(2), client(3));
         second.scopes = Scopes::default();
+        second.audiences = "tokenbooth https://api.mail.com".parse().expect("audiences");
         (second.disabled, second.previous_secret, second.rotated_at) = (true, Some(first.secret.clone()), Some(Timestamp(9)));
         for client in [&second, &first, &third] {
             clients::insert(&mut conn, client).expect("a client");
@@ -214,11 +218,13 @@ on_both_databases! {
         assert_eq!(clients::find_all(&mut conn, &[]), Ok(HashMap::new()));
 
         let next = HashedToken::of(b"next");
-        clients::rotate(&mut conn, &first.id, &next, Timestamp(5)).expect("written");
         let rotated = Client { previous_secret: Some(first.secret.clone()), secret: next, rotated_at: Some(Timestamp(5)), ..first };
+        clients::update_secrets(&mut conn, &rotated).expect("written");
         assert_eq!(clients::lock(&mut conn, &rotated.id), Ok(Some(rotated.clone())));
         clients::disable(&mut conn, &rotated.id, Timestamp(6)).expect("written");
-        assert_eq!(clients::find(&mut conn, &rotated.id), Ok(Some(Client { disabled: true, ..rotated })));
+        assert_eq!(clients::find(&mut conn, &rotated.id), Ok(Some(Client { disabled: true, ..rotated.clone() })));
+        clients::enable(&mut conn, &rotated.id, Timestamp(7)).expect("written");
+        assert_eq!(clients::find(&mut conn, &rotated.id), Ok(Some(Client { tokens_from: Some(Timestamp(7)), ..rotated })));
         assert_eq!(clients::find(&mut conn, &third.id), Ok(Some(third)), "nobody else was touched");
         assert_eq!(clients::lock(&mut conn, &nobody), Ok(None));
     }

@@ -5,7 +5,9 @@ use serde_json::Value;
 
 use super::records::Fields;
 use crate::clock::Timestamp;
-use crate::provider::{clean_name, is_plausible_email};
+use crate::email;
+use crate::provider::clean_name;
+use crate::text::nfc;
 use crate::user::is_avatar_url;
 
 /// A text that is not empty; a number is one, too.
@@ -67,7 +69,8 @@ pub(super) fn milliseconds(fields: &Fields, name: &str) -> Option<Timestamp> {
 
 /// A single address, or none.
 pub(super) fn email(fields: &Fields, name: &str) -> Option<String> {
-    text(fields, name).filter(|email| is_plausible_email(email))
+    let email = text(fields, name).filter(|email| email::is_plausible(email))?;
+    Some(nfc(&email).into_owned())
 }
 
 /// A name fit to be shown.

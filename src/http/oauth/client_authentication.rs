@@ -64,7 +64,8 @@ pub(super) async fn authenticate_if_sent(
     parameters: &mut Parameters,
 ) -> Result<Option<Client>, OAuthError> {
     let Some(sent) = Credentials::read(request, parameters)? else { return Ok(None) };
-    match clients::authenticate(&state.db, &sent.id, &sent.secret).await {
+    let ttl = state.settings.clients.previous_secret_ttl;
+    match clients::authenticate(&state.db, &sent.id, &sent.secret, ttl, state.clock.now()).await {
         Ok(client) => Ok(Some(client)),
         Err(error @ AccountError::InvalidClient(_)) => {
             Err(OAuthError::invalid_client(error.into(), Some(sent.method)))

@@ -16,15 +16,19 @@ use super::client_authentication::authenticate;
 use super::error::{OAuthError, OAuthProblem};
 use super::parameters::Parameters;
 use crate::account::sessions;
+use crate::client::Client;
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
 use crate::token::{Claims, RefreshToken, VerifiedClaims};
+
+/// The scope of clients that may ask about refresh tokens.
+const REFRESH_TOKEN_SCOPE: &str = "introspect.refresh";
 
 /// A token to ask about.
 // For OpenAPI only: the form is read by `Parameters`.
 #[derive(Serialize, ToSchema)]
 pub(super) struct IntrospectionBody {
-    /// Any text. Our access tokens and refresh tokens are known again.
+    /// Any text. Our access tokens are recognised, and refresh tokens for clients with the scope `introspect.refresh`.
     token: String,
     /// Not needed: what it is, its form says.
     token_type_hint: Option<String>,
@@ -75,7 +79,9 @@ pub struct Introspection {
 /// What is this token?
 ///
 /// RFC 7662, for any client that is not disabled. Of everything that would not be accepted now, another's token, a text, a disabled
-/// user's, the answer is `{"active":false}` and no more.
+/// user's, the answer is `{"active":false}` and no more; and so it is for an access token of an audience that the client is not
+/// registered for, if it is registered for audiences, and for a refresh token, unless the client has the scope
+/// `introspect.refresh`.
 #[utoipa::path(
     post,
     path = "/oauth/introspect",
@@ -98,17 +104,28 @@ pub(crate) async fn introspect_token(
 ) -> Result<HttpResponse, OAuthError> {
     within_limit?;
     let mut parameters = Parameters::read(&request, body).await?;
-    authenticate(&state, &request, &mut parameters).await?;
+    let client = authenticate(&state, &request, &mut parameters).await?;
     let token = parameters.want("token")?;
-    Ok(answer::ok(introspect(token.expose_secret(), &state).await?.unwrap_or_default()))
+    Ok(answer::ok(introspect(token.expose_secret(), &client, &state).await?.unwrap_or_default()))
 }
 
-/// `None`: it is not good, for whichever reason.
-async fn introspect(token: &str, state: &AppState) -> Result<Option<Introspection>, ApiError> {
+/// Returns nothing for a token that is not valid, for whichever reason, and for one that the client may not see.
+async fn introspect(
+    token: &str,
+    client: &Client,
+    state: &AppState,
+) -> Result<Option<Introspection>, ApiError> {
     if let Some(token) = RefreshToken::parse(token) {
+        // A refresh token is for this service alone, and has no audience: an API that was handed one has no use for it.
+        if !client.scopes.contains(REFRESH_TOKEN_SCOPE) {
+            return Ok(None);
+        }
         return refresh_token(&token, state).await;
     }
     let Ok(claims) = state.verify_patiently(token).await? else { return Ok(None) };
+    if !client.audiences.allow(&claims.aud) {
+        return Ok(None);
+    }
     let Ok(verified) = VerifiedClaims::try_from(claims.clone()) else { return Ok(None) };
     match admit(verified, state).await {
         Ok(_) => Ok(Some(Introspection::of_access_token(claims))),

@@ -12,7 +12,7 @@ const SETTINGS: PasswordSettings = PasswordSettings {
 fn verdict(password: &str, stored: &str) -> Verdict {
     let hasher = Hasher::new(&SETTINGS).unwrap();
     let stored = HashedPassword::parse(stored).unwrap();
-    hasher.verify(&password.into(), Some(&stored), &mut Memory::default()).unwrap()
+    hasher.verify(&Typed::new(&password.into()), Some(&stored), &mut Memory::default()).unwrap()
 }
 
 /// From `src/test.c` of the reference implementation (P-H-C/phc-winner-argon2), and what is asked of each.

@@ -53,7 +53,8 @@ on_both_databases! {
         sign_in(&app, &third).await.assert_oauth_refusal(401, "invalid_client");
         // Once more changes nothing.
         client(&app.db, &["disable", &first.id]).good();
-        assert_eq!(client(&app.db, &["rotate", &first.id]).bad(), "the client is disabled: make another one");
+        let refused = client(&app.db, &["rotate", &first.id]).bad();
+        assert_eq!(refused, "The client is disabled. Enable it first, with `tokenbooth client enable`.");
 
         let mut events = Vec::new();
         for kind in ["client.created", "client.rotated", "client.disabled"] {
@@ -66,6 +67,87 @@ on_both_databases! {
         for event in &events[1..] {
             assert_eq!(event["detail"], json!({ "by": "command_line", "client_id": first.id }));
             assert_eq!((&event["actor_id"], &event["user_id"]), (&Value::Null, &Value::Null));
+        }
+    }
+
+    async fn a_previous_secret_ends_after_its_time_or_at_once(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| sources.with("clients.previous_secret_ttl", "3d")).await;
+        let (first, _) = made(client(&app.db, &["create", "Reports"]));
+        let (second, _) = made(client(&app.db, &["rotate", &first.id]));
+        app.clock.advance(3 * 86_400 - 60);
+        assert_eq!(sign_in(&app, &first).await.status, 200);
+        app.clock.advance(120);
+        sign_in(&app, &first).await.assert_oauth_refusal(401, "invalid_client");
+        assert_eq!(sign_in(&app, &second).await.status, 200);
+        app.clock.advance(-3 * 86_400 - 60);
+
+        let (third, _) = made(client(&app.db, &["rotate", "--revoke-previous", &first.id]));
+        for ended in [&first, &second] {
+            sign_in(&app, ended).await.assert_oauth_refusal(401, "invalid_client");
+        }
+        assert_eq!(sign_in(&app, &third).await.status, 200);
+        let stored = format!("SELECT COUNT(*) AS number FROM clients WHERE id = '{}' AND previous_secret_hash IS NULL", first.id);
+        assert_eq!(app.db.number(&stored), 1);
+        // From a rotation on, what was revoked does not come back.
+        let (fourth, _) = made(client(&app.db, &["rotate", &first.id]));
+        sign_in(&app, &second).await.assert_oauth_refusal(401, "invalid_client");
+        assert_eq!((sign_in(&app, &third).await.status, sign_in(&app, &fourth).await.status), (200, 200));
+    }
+
+    async fn an_enabled_client_signs_in_again_and_no_token_from_before_comes_back(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let (service, _) = made(client(&app.db, &["create", "Reports"]));
+        app.clock.advance(-10);
+        let before = app.client_token(&service).await;
+        app.clock.advance(10);
+        let introspected = async |token: &str| {
+            app.post_form_as("/oauth/introspect", &service, &[("token", token)]).await.json["active"].clone()
+        };
+        assert_eq!(introspected(&before).await, true);
+        // Enabling one that is enabled changes nothing.
+        client(&app.db, &["enable", &service.id]).good();
+        assert_eq!(introspected(&before).await, true);
+        client(&app.db, &["disable", &service.id]).good();
+        sign_in(&app, &service).await.assert_oauth_refusal(401, "invalid_client");
+        let enabled = json_of(&client(&app.db, &["enable", &service.id]).good());
+        assert_eq!(enabled["disabled"], false);
+        let after = app.client_token(&service).await;
+        assert_eq!((introspected(&before).await, introspected(&after).await), (json!(false), json!(true)));
+        let events = app.events("client.enabled", &ada.jwt).await;
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0]["detail"], json!({ "by": "command_line", "client_id": service.id }));
+    }
+
+    async fn a_client_of_an_audience_sees_tokens_for_it_only(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let own = made(client(&app.db, &["create", "Own", "--audience", "tokenbooth", "--audience", "https://api.mail.com"])).0;
+        let other = made(client(&app.db, &["create", "Other", "--audience", "https://api.mail.com", "--audience", "Tokenbooth"])).0;
+        let any = made(client(&app.db, &["create", "Any"])).0;
+        let clients_token = app.client_token(&any).await;
+        for token in [&ada.jwt, &clients_token] {
+            for (service, active) in [(&own, true), (&other, false), (&any, true)] {
+                let told = app.post_form_as("/oauth/introspect", service, &[("token", token)]).await;
+                assert_eq!(told.json["active"], active, "{}", told.text);
+                assert!(active || told.text == "{\"active\":false}");
+            }
+        }
+        let listed: Vec<Value> = client(&app.db, &["list"]).good().lines().map(json_of).collect();
+        let of_own = listed.iter().find(|one| one["client_id"] == own.id.as_str()).expect("the client");
+        assert_eq!(of_own["audiences"], json!(["tokenbooth", "https://api.mail.com"]));
+        let events = app.events("client.created", &ada.jwt).await;
+        assert_eq!(events[2]["detail"]["audiences"], json!(["tokenbooth", "https://api.mail.com"]));
+        for audience in ["a b", "a\u{a0}b"] {
+            assert!(client(&app.db, &["create", "x", "--audience", audience]).bad().starts_with("An audience"));
+        }
+    }
+
+    async fn only_clients_with_the_scope_see_refresh_tokens(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let alice = app.sign_in_offline(tokenbooth::mock::Person::named("alice")).await;
+        let (seeing, blind) = (app.create_client("A", "introspect.refresh"), app.create_client("B", "introspect introspect.refreshes"));
+        for (service, active) in [(&seeing, true), (&blind, false)] {
+            let told = app.post_form_as("/oauth/introspect", service, &[("token", alice.refresh_token())]).await;
+            assert_eq!(told.json["active"], active, "{}", told.text);
         }
     }
 
@@ -95,13 +177,13 @@ on_both_databases! {
             let told = client(&db, &[&["create", "x"], scopes].concat()).bad();
             assert!(told.starts_with("scopes are separated by one space"), "{told}");
         }
-        for arguments in [&["create", ""][..], &["create", " "], &["create", "a\u{7}"], &["create", &"x".repeat(201)], &["create", "x", "--scope", ""], &["create"], &["rotate"], &["disable"]] {
+        for arguments in [&["create", ""][..], &["create", " "], &["create", "a\u{7}"], &["create", &"x".repeat(201)], &["create", "x", "--scope", ""], &["create"], &["rotate"], &["disable"], &["enable"], &["create", "x", "--audience", ""]] {
             let ended = client(&db, arguments);
             assert_eq!((ended.code, ended.out.as_str()), (Some(2), ""), "{arguments:?}: {}", ended.err);
             assert!(ended.err.starts_with("error: "), "{}", ended.err);
         }
         for id in ["0192f0c12d3e7f408a516b7c8d9e0f10", "nobody", "%", "", "a b"] {
-            for command in ["rotate", "disable"] {
+            for command in ["rotate", "disable", "enable"] {
                 assert_eq!(client(&db, &[command, id]).bad(), "there is no such client; `tokenbooth client list` shows them all");
             }
         }

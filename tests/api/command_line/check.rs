@@ -271,7 +271,7 @@ on_both_databases! {
         let nobody = "warning  admin.emails: it is empty, and nobody is an administrator. Set it, or run `tokenbooth user promote \
                       <e-mail>` after the first sign-in";
         assert_line(&told, nobody);
-        let told = run(&["check"], &[url, ("admin.emails", "ann@example.com")]).good();
+        let told = run(&["check"], &[url, ("admin.emails", "google:ann@example.com")]).good();
         assert_line(&told, "ok       admin.emails: nobody is an administrator yet: whoever of them signs in first will be one");
         if !db.url.starts_with("sqlite") {
             assert_line(&told, "ok       clock: the same as the database's");

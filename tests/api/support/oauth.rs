@@ -18,10 +18,17 @@ pub struct Service {
 
 /// Makes a client as `tokenbooth client create` does. `scopes` are separated by spaces.
 pub fn create_client(db: &TestDatabase, name: &str, scopes: &str) -> Service {
+    create_client_for(db, name, scopes, "")
+}
+
+/// The same for a client that is registered for `audiences`, separated by spaces.
+pub fn create_client_for(db: &TestDatabase, name: &str, scopes: &str, audiences: &str) -> Service {
     let mut conn = db::connect(&db.parsed_url()).expect("a connection");
     let (name, scopes) = (name.parse().expect("a name"), scopes.parse().expect("scopes"));
     let origin = Origin::command_line(SystemClock.now());
-    let made = db::change(&mut conn, |conn| clients::create(conn, name, scopes, &origin)).expect("a client");
+    let audiences = audiences.parse().expect("audiences");
+    let made = db::change(&mut conn, |conn| clients::create(conn, name, scopes, audiences, &origin));
+    let made = made.expect("a client");
     Service { id: made.client.id.to_string(), secret: made.secret.expose().to_owned() }
 }
 
