@@ -66,7 +66,8 @@ pub(super) fn after_password_removal(
 ) -> Result<(), DbError> {
     let locked = users::lock(conn, id)?.filter(|locked| locked.email_unproved);
     let Some(locked) = locked else { return Ok(()) };
-    inherit(conn, &locked, None, &identities::list(conn, id)?, origin)
+    let remaining = identities::list(conn, id)?;
+    inherit(conn, &locked, None, &remaining, origin)
 }
 
 fn inherit(

@@ -131,11 +131,11 @@ fn new_secret() -> Result<ClientSecret, DbError> {
     ClientSecret::generate().map_err(|error: NoRandomness| DbError::Unavailable(error.to_string()))
 }
 
-/// The client that this id and this secret belong to; `previous_ttl` is `clients.previous_secret_ttl`. Whether the id is unknown, the secret another one, or the client disabled,
-/// takes the same path, and nobody but the log is told which.
+/// Returns the client of this id and this secret; `previous_ttl` is `clients.previous_secret_ttl`. An unknown id, a wrong secret
+/// and a disabled client take the same path, and only the log says which it was.
 ///
 /// # Errors
-/// [`AccountError::InvalidClient`]; the database's.
+/// Returns [`AccountError::InvalidClient`], or the database's error.
 pub async fn authenticate(
     db: &Db,
     id: &str,
