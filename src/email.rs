@@ -61,7 +61,17 @@ mod tests {
     #[test]
     fn what_nobody_sees_is_in_no_address() {
         assert!(is_plausible("ada@mail.com"));
-        for c in ['\u{ad}', '\u{61c}', '\u{200b}', '\u{200d}', '\u{202e}', '\u{2060}', '\u{2066}', '\u{feff}', '\u{e0061}'] {
+        for c in [
+            '\u{ad}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{feff}',
+            '\u{e0061}',
+        ] {
             assert!(!is_plausible(&format!("ada{c}@mail.com")), "{c:?}");
             assert!(!is_plausible(&format!("ada@mail{c}.com")), "{c:?}");
         }

@@ -59,11 +59,7 @@ pub(super) fn after_unlinking(
 ///
 /// # Errors
 /// Returns [`DbError`] if the database fails.
-pub(super) fn after_password_removal(
-    conn: &mut DbConn,
-    id: UserId,
-    origin: &Origin,
-) -> Result<(), DbError> {
+pub(super) fn after_password_removal(conn: &mut DbConn, id: UserId, origin: &Origin) -> Result<(), DbError> {
     let locked = users::lock(conn, id)?.filter(|locked| locked.email_unproved);
     let Some(locked) = locked else { return Ok(()) };
     let remaining = identities::list(conn, id)?;

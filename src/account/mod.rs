@@ -15,8 +15,8 @@
 //! - `import`: users of another service, as it exports them.
 //! - `housekeeping`: throwing away what has had its time.
 
-pub mod administration;
 mod addresses;
+pub mod administration;
 mod audit;
 pub mod clients;
 pub mod codes;
@@ -59,7 +59,11 @@ impl AccountRules {
     pub fn new(settings: &Settings) -> Self {
         Self {
             link_verified_email: settings.accounts.link_verified_email,
-            admin_emails: settings.admin.entries().map(|(name, email)| (name, email::folded(&email))).collect(),
+            admin_emails: settings
+                .admin
+                .entries()
+                .map(|(name, email)| (name, email::folded(&email)))
+                .collect(),
         }
     }
 

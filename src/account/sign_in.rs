@@ -265,7 +265,8 @@ fn the_one_user_with(conn: &mut DbConn, email: &str) -> Result<Option<User>, DbE
     }
     let locked = found.pop().map(|user| users::lock(conn, user.id)).transpose()?.flatten();
     // Unlinked since it was found: then it is that address no longer.
-    let locked = locked.filter(|locked| !locked.email_unproved && is_same(locked.user.email.as_deref(), email));
+    let locked =
+        locked.filter(|locked| !locked.email_unproved && is_same(locked.user.email.as_deref(), email));
     Ok(locked.map(|locked| locked.user))
 }
 

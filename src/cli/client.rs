@@ -58,7 +58,7 @@ pub(super) fn run(settings: &Settings, command: ClientCommand) -> Result<(), Com
     match command {
         ClientCommand::Create { name, scopes, audiences } => {
             let scopes: Scopes = scopes.join(" ").parse().map_err(|error| other(&error))?;
-            let audiences: Audiences = audiences.join(" ").parse().map_err(|error| other(&error))?;
+            let audiences = Audiences::try_from(audiences).map_err(|error| other(&error))?;
             let made = db::change(conn, |conn| clients::create(conn, name, scopes, audiences, &origin))?;
             print(&with_secret(&made))
         }

@@ -9,7 +9,9 @@ pub struct Audiences(Vec<String>);
 
 /// The text is not a list of audiences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("An audience must be a value of token.audience or of the aud claim, without white space and control characters.")]
+#[error(
+    "An audience is the value of a token's aud claim: it is not empty and has neither white space nor control characters."
+)]
 pub struct NoAudiences;
 
 impl Audiences {
@@ -25,15 +27,23 @@ impl Audiences {
     }
 }
 
-impl FromIterator<String> for Audiences {
-    fn from_iter<I: IntoIterator<Item = String>>(audiences: I) -> Self {
+impl TryFrom<Vec<String>> for Audiences {
+    type Error = NoAudiences;
+
+    fn try_from(audiences: Vec<String>) -> Result<Self, NoAudiences> {
+        let fits = |audience: &String| {
+            !audience.is_empty() && !audience.contains(|c: char| c.is_whitespace() || c.is_control())
+        };
+        if !audiences.iter().all(fits) {
+            return Err(NoAudiences);
+        }
         let mut list: Vec<String> = Vec::new();
         for audience in audiences {
             if !list.contains(&audience) {
                 list.push(audience);
             }
         }
-        Self(list)
+        Ok(Self(list))
     }
 }
 
@@ -45,14 +55,7 @@ impl FromStr for Audiences {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        let fits = |audience: &str| {
-            !audience.is_empty() && !audience.contains(|c: char| c.is_whitespace() || c.is_control())
-        };
-        if text.split(' ').all(fits) {
-            Ok(text.split(' ').map(str::to_owned).collect())
-        } else {
-            Err(NoAudiences)
-        }
+        Self::try_from(text.split(' ').map(str::to_owned).collect::<Vec<_>>())
     }
 }
 
@@ -72,7 +75,9 @@ mod tests {
         let two: Audiences = "tokenbooth https://api.mail.com tokenbooth".parse().unwrap();
         assert_eq!(two.to_string(), "tokenbooth https://api.mail.com");
         assert!(two.allow("tokenbooth") && two.allow("https://api.mail.com"));
-        for other in ["", "Tokenbooth", "tokenboot", "https://api.mail.com/", "tokenbooth https://api.mail.com"] {
+        for other in
+            ["", "Tokenbooth", "tokenboot", "https://api.mail.com/", "tokenbooth https://api.mail.com"]
+        {
             assert!(!two.allow(other), "{other}");
         }
         for text in [" ", "a ", " a", "a  b", "a\tb", "a\u{a0}b"] {

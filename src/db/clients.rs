@@ -41,7 +41,10 @@ impl TryFrom<ClientRow> for Client {
             disabled: row.disabled,
             created_at: Timestamp(row.created_at),
             rotated_at: row.rotated_at.map(Timestamp),
-            audiences: row.audiences.parse().map_err(|_| inconsistent("audiences is not a list of audiences"))?,
+            audiences: row
+                .audiences
+                .parse()
+                .map_err(|_| inconsistent("audiences is not a list of audiences"))?,
             tokens_from: row.tokens_from.map(Timestamp),
         })
     }

@@ -104,8 +104,7 @@ async fn sign_in(
     origin: &Origin,
 ) -> Result<TokenAnswer, ApiError> {
     let PasswordSignInBody { email, password, scope, mode: _ } = body;
-    let signed_in =
-        password::sign_in(&state.db, &state.passwords, email, password, origin).await?;
+    let signed_in = password::sign_in(&state.db, &state.passwords, email, password, origin).await?;
     mode.tokens(state, signed_in, scope.as_deref(), request, origin).await
 }
 

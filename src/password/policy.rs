@@ -25,7 +25,9 @@ pub enum Weakness {
     #[error("the password is on the list of common passwords, which are tried first: choose another")]
     Common,
     /// The account's e-mail address, or the part of it before the `@`.
-    #[error("The password is the account's e-mail address, or the part of it before the @. Choose another one.")]
+    #[error(
+        "The password is the account's e-mail address, or the part of it before the @. Choose another one."
+    )]
     Address,
 }
 

@@ -135,7 +135,10 @@ async fn nothing_that_can_be_printed_shows_a_password_or_a_hash() {
     let stored = passwords.hash(PASSWORD.into(), None).await.unwrap();
     let now = self::passwords(PasswordSettings { iterations: 2, ..WEAK_COST });
     let verdict = now.verify(PASSWORD.into(), Some(stored.clone())).await;
-    let errors = [passwords.hash("hunter2".into(), None).await, passwords.hash(PASSWORD.repeat(99).into(), None).await];
+    let errors = [
+        passwords.hash("hunter2".into(), None).await,
+        passwords.hash(PASSWORD.repeat(99).into(), None).await,
+    ];
     let unreadable = HashedPassword::parse(PASSWORD);
     let shown = format!("{passwords:?} {stored:?} {verdict:?} {errors:?} {unreadable:?} {now:?}");
     assert!(shown.contains("HashedPassword(…)"), "{shown}");
@@ -148,12 +151,16 @@ async fn nothing_that_can_be_printed_shows_a_password_or_a_hash() {
 #[tokio::test]
 async fn a_password_that_was_hashed_as_it_came_is_still_right_and_is_hashed_composed_from_then_on() {
     let passwords = passwords(WEAK_COST);
-    let (composed, decomposed) = ("zo\u{eb} zo\u{eb} zo\u{eb} zo\u{eb}", "zoe\u{308} zoe\u{308} zoe\u{308} zoe\u{308}");
+    let (composed, decomposed) =
+        ("zo\u{eb} zo\u{eb} zo\u{eb} zo\u{eb}", "zoe\u{308} zoe\u{308} zoe\u{308} zoe\u{308}");
     let old = passwords.hasher.hash(&decomposed.into(), &mut Memory::default()).unwrap();
     let verdict = passwords.verify(decomposed.into(), Some(old)).await.unwrap();
     let Verdict::Right { rehash: Some(new) } = verdict else { panic!("{verdict:?}") };
     for typed in [composed, decomposed] {
-        assert_eq!(passwords.verify(typed.into(), Some(new.clone())).await, Ok(Verdict::Right { rehash: None }));
+        assert_eq!(
+            passwords.verify(typed.into(), Some(new.clone())).await,
+            Ok(Verdict::Right { rehash: None })
+        );
     }
     passwords.work();
     // What is computed for a wrong password depends on what was typed, and not on who has one.
@@ -172,5 +179,8 @@ async fn a_length_is_that_of_the_composed_form() {
     assert_eq!(passwords.hash("e\u{301}".repeat(11).into(), None).await, Err(PasswordError::Weak(short)));
     assert!(passwords.hash("e\u{301}a".repeat(6).into(), None).await.is_ok());
     // One of the few that are longer when they are composed.
-    assert!(matches!(passwords.hash("\u{fb2c}".repeat(341).into(), None).await, Err(PasswordError::TooLong { .. })));
+    assert!(matches!(
+        passwords.hash("\u{fb2c}".repeat(341).into(), None).await,
+        Err(PasswordError::TooLong { .. })
+    ));
 }

@@ -77,7 +77,8 @@ impl<'a> Profile<'a> {
 
 impl VerifiedIdentity {
     pub(super) fn new(provider: &str, provider_id: &str, profile: &Profile<'_>) -> Self {
-        let email = profile.email.filter(|email| email::is_plausible(email)).map(|email| nfc(email).into_owned());
+        let email =
+            profile.email.filter(|email| email::is_plausible(email)).map(|email| nfc(email).into_owned());
         Self {
             provider: provider.to_owned(),
             provider_id: provider_id.to_owned(),

@@ -125,7 +125,8 @@ impl Settings {
     }
 
     fn check_admin_emails(&self, problems: &mut Vec<SettingsError>) {
-        let known = |name: &str| matches!(name, "google" | "github") || self.providers.oidc.contains_key(name);
+        let known =
+            |name: &str| matches!(name, "google" | "github") || self.providers.oidc.contains_key(name);
         for (number, entry) in (1..).zip(&self.admin.emails) {
             let problem = match super::split_admin_email(entry) {
                 Some((provider, _)) if known(&provider) => continue,

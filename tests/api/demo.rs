@@ -62,7 +62,7 @@ async fn the_demo_exchanges_a_token_of_each_kind_refuses_a_forgery_and_serves_un
     assert_eq!(id("Google ID token "), id("Google access token "));
     assert_ne!(id("Google ID token "), id("GitHub access token "));
 
-    let page = line("The sign-in page, where \"ada\" is the administrator:");
+    let page = line("The sign-in page, where Google's \"ada\" is the administrator:");
     assert!(page.ends_with("/sign-in"), "{page}");
     let docs = line("The API, to try in the browser:");
     let docs = docs.rsplit(' ').next().expect("a URL");
@@ -111,7 +111,7 @@ fn the_lines_that_the_demo_says_to_type_work() {
 }
 
 #[actix_web::test]
-async fn who_says_ada_at_any_provider_is_an_administrator() {
+async fn who_says_ada_at_google_is_an_administrator_and_at_no_other_provider() {
     let mut running = demo().set("server.port", "0").start();
     let said = said(&mut running);
     let base = base(&said);
@@ -119,7 +119,12 @@ async fn who_says_ada_at_any_provider_is_an_administrator() {
         let mut browser = Browser::at_base(base);
         browser.sign_in(provider, "ada").await;
         let me = browser.call("GET", "/api/me").await;
-        assert_eq!((me.status, me.json["admin"].as_bool()), (200, Some(true)), "{provider}: {}", me.text);
+        assert_eq!(
+            (me.status, me.json["admin"].as_bool()),
+            (200, Some(provider == "google")),
+            "{provider}: {}",
+            me.text
+        );
         browser.sign_in(provider, "bob").await;
         assert_eq!(browser.call("GET", "/api/me").await.json["admin"], false, "{provider}");
     }

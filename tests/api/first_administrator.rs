@@ -97,7 +97,10 @@ on_both_databases! {
 fn an_entry_without_a_known_provider_does_not_start() {
     for (value, problem) in [
         ("ada@mail.com", "entry 1 does not say which provider must have verified the address"),
-        ("google:ada@mail.com,eve@mail.com", "entry 2 does not say which provider must have verified the address"),
+        (
+            "google:ada@mail.com,eve@mail.com",
+            "entry 2 does not say which provider must have verified the address",
+        ),
         ("nobody", "entry 1 does not say which provider must have verified the address"),
         ("googel:ada@mail.com", "entry 1 names a provider that is not configured"),
         (":ada@mail.com", "entry 1 is not a provider's name, a colon and an e-mail address"),

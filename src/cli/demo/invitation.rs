@@ -44,7 +44,7 @@ pub(super) fn write(out: &mut impl Write, base: &str, mock: &str, service: &str)
         program(),
         github::CLIENT_ID
     )?;
-    writeln!(out, "\nThe sign-in page, where \"ada\" is the administrator:  {base}/sign-in")?;
+    writeln!(out, "\nThe sign-in page, where Google's \"ada\" is the administrator:  {base}/sign-in")?;
     writeln!(out, "The API, to try in the browser:                    {base}/docs")?;
     writeln!(out, "\nServing until Ctrl-C; nothing is kept.")?;
     out.flush()

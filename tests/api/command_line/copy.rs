@@ -63,7 +63,7 @@ fn add_odd_rows(db: &TestDatabase) {
         "INSERT INTO users (id, email, email_lower, name, name_lower, avatar_url, admin, disabled, token_version, password_hash, \
          created_at, updated_at, last_login_at, own_name, own_avatar) VALUES ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10', NULL, NULL, \
          '', '', NULL, TRUE, TRUE, 9223372036854775807, 'a''b\"c\\d', -9223372036854775808, 0, NULL, TRUE, FALSE)",
-        "INSERT INTO identities VALUES ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f11', '0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10', 'acme', \
+        "INSERT INTO identities (id, user_id, provider, provider_id, email, gives_email, created_at, last_used_at) VALUES ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f11', '0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10', 'acme', \
          '\u{1f600} $1 ?', NULL, FALSE, 1, 2)",
         "INSERT INTO sessions (id, user_id, token_version, handle_hash, secret_hash, created_at, last_used_at) VALUES \
          ('0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f12', '0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10', 1, 'x', 'y', 1, 2)",

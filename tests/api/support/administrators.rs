@@ -9,7 +9,8 @@ use crate::databases::TestDatabase;
 impl TestApp {
     /// With `ada@example.com` in `admin.emails`, signed in.
     pub async fn start_with_ada(db: TestDatabase) -> (Self, SignedIn) {
-        let app = Self::start_with(db, |sources| sources.with("admin.emails", "google:ada@example.com")).await;
+        let app =
+            Self::start_with(db, |sources| sources.with("admin.emails", "google:ada@example.com")).await;
         let ada = app.sign_in(Person::named("ada")).await;
         (app, ada)
     }
