@@ -48,7 +48,7 @@ impl RecentSignIns {
         let mut text = format!("{fingerprint}:{}", now.0);
         let others = self.entries().filter(|(known, at)| *known != fingerprint && is_recent(*at, now));
         for (known, at) in others.take(MOST - 1) {
-            text.push_str(&format!(" {known}:{}", at.0));
+            text.extend([" ", known, ":", &at.0.to_string()]);
         }
         self.0 = Some(text);
     }
@@ -86,6 +86,7 @@ mod tests {
     const OWNER: Uuid = Uuid::nil();
     const NOW: Timestamp = Timestamp(1_800_000_000);
 
+    #[expect(clippy::unnecessary_wraps, reason = "what the functions take")]
     fn ip(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }

@@ -31,8 +31,8 @@ pub(super) enum ClientCommand {
     },
     /// All clients, oldest first, one JSON object a line
     List,
-    /// Give a client another secret, and print it as JSON. The one before works for clients.previous_secret_ttl, at most until
-    /// the next rotation
+    /// Give a client another secret, and print it as JSON. The one before works for `clients.previous_secret_ttl`, at most
+    /// until the next rotation
     Rotate {
         /// Id of the client
         client_id: String,
