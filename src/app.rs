@@ -12,7 +12,7 @@ use actix_web::web::{Data, ServiceConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::account::AccountRules;
+use crate::account::{AccountRules, RefusedSignIns};
 use crate::account::housekeeping::Housekeeping;
 use crate::account::providers::{self, OtherIssuer};
 use crate::account::revocation_feed::RevocationFeed;
@@ -148,6 +148,7 @@ impl Tokenbooth {
             device_keys: secrets.derive("device cookie"),
             public_url: PublicUrl::of(&settings),
             rules,
+            refused_sign_ins: RefusedSignIns::new(&db, settings.events.refused_rows),
             settings,
             db,
             providers,

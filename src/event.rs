@@ -162,8 +162,8 @@ pub enum Actor {
     User(UserId),
     /// Somebody with a shell on the machine.
     CommandLine,
-    /// `admin.emails`.
-    Settings,
+    /// The setting of this name.
+    Setting(&'static str),
     /// A one-time code that was exchanged twice.
     CodeReplay,
 }
@@ -197,7 +197,13 @@ impl Origin {
     /// The same, by `admin.emails`.
     #[must_use]
     pub fn by_settings(&self) -> Self {
-        Self { actor: Actor::Settings, ..self.clone() }
+        self.by_setting("admin.emails")
+    }
+
+    /// The same, by the setting of this name: nobody asked for the change.
+    #[must_use]
+    pub fn by_setting(&self, name: &'static str) -> Self {
+        Self { actor: Actor::Setting(name), ..self.clone() }
     }
 
     /// The same, by the replay of a one-time code.
@@ -216,8 +222,8 @@ impl Origin {
                 detail["by"] = json!("command_line");
                 None
             }
-            Actor::Settings => {
-                detail["by"] = json!("admin.emails");
+            Actor::Setting(name) => {
+                detail["by"] = json!(name);
                 None
             }
             Actor::CodeReplay => {

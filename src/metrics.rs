@@ -44,7 +44,7 @@ pub struct RefusalLabels {
 /// A request over a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RateLimitLabels {
-    /// `address` or `account`.
+    /// The name of the limit: [`crate::rate_limit::Policy::as_str`].
     pub policy: &'static str,
 }
 

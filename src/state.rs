@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 use tokio::sync::watch;
 
-use crate::account::AccountRules;
+use crate::account::{AccountRules, RefusedSignIns};
 use crate::account::housekeeping::Housekeeping;
 use crate::account::revocation_feed::RevocationFeed;
 use crate::clock::SharedClock;
@@ -38,6 +38,7 @@ pub(crate) struct AppState {
     pub(crate) code_keys: CarriedSeal,
     pub(crate) public_url: PublicUrl,
     pub(crate) rules: Arc<AccountRules>,
+    pub(crate) refused_sign_ins: RefusedSignIns,
     pub(crate) providers: Providers,
     pub(crate) passwords: Passwords,
     pub(crate) clock: SharedClock,

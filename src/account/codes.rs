@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::sessions::{Begun, begin_now, end_now, new_session};
+use super::sessions::{Begun, Limit, begin_now, end_now, new_session};
 use super::{AccountError, revocation};
 use crate::clock::Timestamp;
 use crate::db::{Db, DbConn, DbError, spent_codes, users};
@@ -26,6 +26,7 @@ pub async fn redeem(
     db: &Db,
     code: &OneTimeCode,
     wanted: Option<Place>,
+    limit: Limit,
     origin: &Origin,
 ) -> Result<(User, Option<Begun>), AccountError> {
     let user_id = UserId::from(code.user_id);
@@ -39,7 +40,7 @@ pub async fn redeem(
     let session_id = session.as_ref().map(|session| session.id);
     let (code, origin) = (code.clone(), origin.clone());
     // The locked row of the user keeps a second exchange waiting until this one is stored, so that the loser sees it.
-    let redeemed = db.write(move |conn| redeem_now(conn, &code, session.as_ref(), &origin));
+    let redeemed = db.write(move |conn| redeem_now(conn, &code, session.as_ref(), limit, &origin));
     let user = match redeemed.await {
         // Only if the user was deleted and a row of the same id appeared in between.
         Err(DbError::Conflict) => return Err(AccountError::InvalidCode(USED)),
@@ -55,6 +56,7 @@ fn redeem_now(
     conn: &mut DbConn,
     code: &OneTimeCode,
     session: Option<&Session>,
+    limit: Limit,
     origin: &Origin,
 ) -> Result<Result<User, AccountError>, DbError> {
     let user_id = UserId::from(code.user_id);
@@ -73,7 +75,7 @@ fn redeem_now(
     }
     spent_codes::insert(conn, code.id, session.map(|session| session.id), Timestamp(code.expires_at))?;
     if let Some(session) = session {
-        begin_now(conn, session)?;
+        begin_now(conn, session, limit, origin)?;
     }
     Ok(Ok(locked.user))
 }

@@ -1,11 +1,13 @@
-//! Throwing away what has had its time: events past `events.retention`, sessions that nobody can refresh any more, the marks
-//! of one-time codes that have ended, and revocations and ended sessions that end no token any more.
+//! Throwing away what has had its time: events past `events.retention`, rejected sign-ins past `events.refused_retention` or
+//! `events.refused_rows`, sessions that nobody can refresh any more, the marks of one-time codes that have ended, and revocations and
+//! ended sessions that end no token any more.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::{SharedClock, Timestamp};
 use crate::db::{Db, DbConn, DbError, ended_sessions, events, revocations, sessions, spent_codes};
-use crate::settings::Settings;
+use crate::settings::{EventsSettings, Settings};
 
 /// Rows of one transaction: whoever else wants to write waits for milliseconds, not for the whole of it.
 const BATCH: u16 = 1000;
@@ -18,8 +20,10 @@ const CLOCK_SKEW: i64 = 60 * 60;
 /// What a sweep has removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Rows of `events`.
+    /// Rows of `events`, but for those of rejected sign-ins that are not as old.
     pub events: usize,
+    /// Rows of `events` of rejected sign-ins.
+    pub refused: usize,
     /// Rows of `sessions`.
     pub sessions: usize,
     /// Rows of `spent_codes`.
@@ -28,6 +32,17 @@ pub struct Swept {
     pub revocations: usize,
     /// Rows of `ended_sessions`.
     pub ended_sessions: usize,
+}
+
+impl fmt::Display for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events, refused, sessions, spent_codes, revocations, ended_sessions } = self;
+        write!(
+            f,
+            "{events} events, {refused} rejected sign-ins, {sessions} sessions, {spent_codes} spent codes, \
+             {revocations} revocations, {ended_sessions} ended sessions"
+        )
+    }
 }
 
 /// Removes what is too old at `now`. Several replicas may do so at the same moment.
@@ -41,6 +56,7 @@ pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept
     let used_since = now.before(refresh.idle_ttl.min(refresh.absolute_ttl));
     Ok(Swept {
         events: in_batches(db, move |conn, limit| events::delete_before(conn, kept_since, limit)).await?,
+        refused: sweep_refused(db, settings.events, now).await?,
         sessions: in_batches(db, move |conn, limit| sessions::delete_unused_since(conn, used_since, limit))
             .await?,
         // A replica whose clock is behind still takes a code that has ended here.
@@ -60,12 +76,30 @@ pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept
     })
 }
 
+async fn sweep_refused(db: &Db, settings: EventsSettings, now: Timestamp) -> Result<usize, DbError> {
+    let kept_since = now.before(settings.refused_retention);
+    let too_old =
+        in_batches(db, move |conn, limit| events::delete_refused_before(conn, kept_since, limit)).await?;
+    Ok(too_old + trim_refused(db, settings.refused_rows).await?)
+}
+
+/// Deletes the oldest rejected sign-ins if there are more than `kept` rows of them, and returns how many.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub(super) async fn trim_refused(db: &Db, kept: u32) -> Result<usize, DbError> {
+    // As a read of its own: on SQLite, whoever wants to write would wait for it.
+    let Some(id) = db.run(move |conn| events::newest_refused_beyond(conn, kept)).await? else { return Ok(0) };
+    in_batches(db, move |conn, limit| events::delete_refused_up_to(conn, &id, limit)).await
+}
+
 async fn in_batches(
     db: &Db,
-    delete: impl Fn(&mut DbConn, i64) -> Result<usize, DbError> + Copy + Send + 'static,
+    delete: impl Fn(&mut DbConn, i64) -> Result<usize, DbError> + Clone + Send + 'static,
 ) -> Result<usize, DbError> {
     let mut removed = 0;
     loop {
+        let delete = delete.clone();
         let batch = db.write(move |conn| delete(conn, BATCH.into())).await?;
         removed += batch;
         if batch < usize::from(BATCH) {
@@ -88,10 +122,7 @@ impl Housekeeping {
             loop {
                 match sweep(&db, &settings, clock.now()).await {
                     Ok(swept) if swept == Swept::default() => {}
-                    Ok(Swept { events, sessions, spent_codes, revocations, ended_sessions }) => log::info!(
-                        "removed what has had its time: {events} events, {sessions} sessions, {spent_codes} spent codes, \
-                         {revocations} revocations, {ended_sessions} ended sessions"
-                    ),
+                    Ok(swept) => log::info!("removed what has had its time: {swept}"),
                     Err(error) => log::warn!("what has had its time could not be removed: {error}"),
                 }
                 tokio::time::sleep(PAUSE).await;

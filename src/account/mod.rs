@@ -8,7 +8,7 @@
 //! - `codes`: one-time codes for apps.
 //! - `clients`: services that sign in for themselves.
 //! - `sessions`: staying signed in by refresh tokens.
-//! - `audit`: events that more than one rule appends.
+//! - `audit`: events that more than one rule appends; `refused_sign_ins`: rejected sign-ins, which are counted.
 //! - `profile`: what users may change of themselves.
 //! - `revocation`: ending everything that is out; `revocation_feed`: telling so to services that verify by themselves.
 //! - `administration`: what administrators do to users; deletion.
@@ -26,12 +26,13 @@ pub mod import;
 pub mod password;
 pub mod profile;
 pub mod providers;
+mod refused_sign_ins;
 pub mod revocation;
 pub mod revocation_feed;
 pub mod sessions;
 mod sign_in;
 
-pub use self::audit::record_refusal;
+pub(crate) use self::refused_sign_ins::RefusedSignIns;
 pub use self::sign_in::{SignIn, sign_in};
 use crate::authentication::NotRecent;
 use crate::db::{Db, DbConn, DbError};

@@ -113,6 +113,15 @@ impl Times {
     }
 }
 
+/// How many sessions a user may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Which sessions count.
+    pub times: Times,
+    /// `sessions.per_user`
+    pub per_user: u32,
+}
+
 /// What a refresh token is to the session it belongs to.
 enum Standing {
     /// The one that is good.
@@ -132,7 +141,7 @@ pub struct Living {
     pub ends_at: Timestamp,
 }
 
-/// Begins a session for a user who has just signed in, and is still as then.
+/// Begins a session for a user who has just signed in, and is still as then. The oldest ends when there are more than `per_user`.
 ///
 /// # Errors
 /// [`AccountError::NoSuchUser`], [`AccountError::Disabled`] when that has changed meanwhile.
@@ -141,26 +150,34 @@ pub async fn begin(
     user: &User,
     authentication: Option<Authentication>,
     place: Place,
+    limit: Limit,
     origin: &Origin,
 ) -> Result<Begun, AccountError> {
     let (session, token) = new_session(user.id, user.token_version, authentication, place, origin)?;
-    let session_id = session.id;
+    let (session_id, origin) = (session.id, origin.clone());
     db.write(move |conn| match users::lock(conn, session.user_id)? {
         None => Ok(Err(AccountError::NoSuchUser)),
         Some(locked) if locked.user.disabled => Ok(Err(AccountError::Disabled(session.user_id))),
         // Under an older `token_version` it is born dead, like the access token beside it.
-        Some(_) => Ok(Ok(begin_now(conn, &session)?)),
+        Some(_) => Ok(Ok(begin_now(conn, &session, limit, &origin)?)),
     })
     .await??;
     Ok(Begun { session_id, token })
 }
 
-/// Stores a new session, inside a transaction that has locked the user's row.
+/// Stores a new session, inside a transaction that has locked the user's row, and ends the oldest ones beyond the limit.
 ///
 /// # Errors
-/// [`DbError`].
-pub(super) fn begin_now(conn: &mut DbConn, session: &Session) -> Result<(), DbError> {
-    sessions::insert(conn, session)
+/// Returns [`DbError`] if the database fails.
+pub(super) fn begin_now(
+    conn: &mut DbConn,
+    session: &Session,
+    limit: Limit,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    sessions::insert(conn, session)?;
+    let alive = limit.times.alive(session.token_version);
+    end_oldest(conn, session.user_id, alive, limit.per_user, &origin.by_setting("sessions.per_user"))
 }
 
 /// A session that is not stored yet, and its first refresh token.
@@ -192,13 +209,19 @@ pub(super) fn new_session(
     Ok((session, token))
 }
 
-/// Whose session the token is of, good or not: for a limit, before anything is done with it.
-///
-/// # Errors
-/// The database's.
-pub async fn owner(db: &Db, presented: &RefreshToken) -> Result<Option<UserId>, AccountError> {
-    let handle = presented.handle_hash();
-    Ok(db.run(move |conn| sessions::owner(conn, &handle)).await?)
+/// Ends the user's oldest sessions as long as there are more than `per_user`. The user's row is locked, so that two sessions that
+/// begin at the same moment see each other.
+fn end_oldest(
+    conn: &mut DbConn,
+    user_id: UserId,
+    alive: Alive,
+    per_user: u32,
+    origin: &Origin,
+) -> Result<(), DbError> {
+    for id in sessions::beyond_newest(conn, user_id, alive, per_user)? {
+        end_now(conn, id, Some(user_id), origin)?;
+    }
+    Ok(())
 }
 
 /// Exchanges a refresh token for the next one.

@@ -1,15 +1,23 @@
 //! Queries on `events`: append, list, and forget what is older than we keep.
 
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::connection::{on_either, unlocked_on_either};
+use super::connection::{locked_on_either, on_either, unlocked_on_either};
 use super::schema::events;
 use super::users::parse_id;
 use super::{DbConn, DbError};
 use crate::clock::Timestamp;
 use crate::event::{Event, EventKind};
 use crate::user::UserId;
+
+/// Rejected sign-ins.
+macro_rules! refused {
+    () => {
+        events::table.filter(events::kind.eq(EventKind::SignInRefused.as_str()))
+    };
+}
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = events)]
@@ -70,6 +78,53 @@ pub fn insert(conn: &mut DbConn, event: &Event) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Rejected sign-ins that are counted together.
+#[derive(Debug, Clone)]
+pub struct RefusedSignIn {
+    /// What they have in common.
+    pub key: String,
+    /// The first of them.
+    pub event: Event,
+    /// How many there are.
+    pub count: u32,
+}
+
+/// Adds rejected sign-ins to the row of their key, and returns whether the row is new. `detail.count` is how many there were.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn add_refused(conn: &mut DbConn, refused: &RefusedSignIn) -> Result<bool, DbError> {
+    let RefusedSignIn { key, event, count } = refused;
+    let mut detail = event.detail.clone();
+    detail["count"] = json!(count);
+    let statement = diesel::insert_into(events::table)
+        .values((
+            events::id.eq(event.id.to_string()),
+            events::at.eq(event.at.0),
+            events::kind.eq(event.kind.as_str()),
+            events::user_id.eq(event.user_id.map(|id| id.to_string())),
+            events::ip.eq(event.ip.map(|ip| ip.to_string())),
+            events::request_id.eq(event.request_id.as_deref()),
+            events::detail.eq(detail.to_string()),
+            events::refused_key.eq(key),
+        ))
+        .on_conflict_do_nothing();
+    if on_either!(conn, |conn| statement.execute(conn))? > 0 {
+        return Ok(true);
+    }
+    // Locked, so that another replica adds to what is written here.
+    let of_key = events::table.filter(events::refused_key.eq(key)).select((events::id, events::detail));
+    let row: Option<(String, String)> = locked_on_either!(conn, of_key, get_result).optional()?;
+    // Deleted in between: there are more rows than are kept.
+    let Some((id, detail)) = row else { return Ok(false) };
+    let mut detail: Value = serde_json::from_str(&detail)
+        .map_err(|_| DbError::Inconsistent("events.detail is not JSON".to_owned()))?;
+    detail["count"] = json!(detail["count"].as_u64().unwrap_or(1).saturating_add(u64::from(*count)));
+    let statement = diesel::update(events::table.find(id)).set(events::detail.eq(detail.to_string()));
+    on_either!(conn, |conn| statement.execute(conn))?;
+    Ok(false)
+}
+
 /// Events newest first, at most `limit`, older than the event `before`.
 ///
 /// # Errors
@@ -103,6 +158,39 @@ pub fn list(
 pub fn delete_before(conn: &mut DbConn, moment: Timestamp, limit: i64) -> Result<usize, DbError> {
     let old = events::table.filter(events::at.lt(moment.0)).select(events::id).limit(limit);
     let old: Vec<String> = unlocked_on_either!(conn, old);
-    let statement = diesel::delete(events::table.filter(events::id.eq_any(old)));
+    delete(conn, old)
+}
+
+/// Deletes rejected sign-ins of before `moment`, at most `limit` rows, and returns how many.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn delete_refused_before(conn: &mut DbConn, moment: Timestamp, limit: i64) -> Result<usize, DbError> {
+    let old = refused!().filter(events::at.lt(moment.0)).select(events::id).limit(limit);
+    let old: Vec<String> = unlocked_on_either!(conn, old);
+    delete(conn, old)
+}
+
+/// Returns the newest rejected sign-in of which `kept` are newer.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn newest_refused_beyond(conn: &mut DbConn, kept: u32) -> Result<Option<String>, DbError> {
+    let ids = refused!().select(events::id).order(events::id.desc()).offset(kept.into());
+    Ok(on_either!(conn, |conn| ids.first(conn).optional())?)
+}
+
+/// Deletes this rejected sign-in and older ones, at most `limit` rows, and returns how many.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn delete_refused_up_to(conn: &mut DbConn, id: &str, limit: i64) -> Result<usize, DbError> {
+    let old = refused!().filter(events::id.le(id)).select(events::id).limit(limit);
+    let old: Vec<String> = unlocked_on_either!(conn, old);
+    delete(conn, old)
+}
+
+fn delete(conn: &mut DbConn, ids: Vec<String>) -> Result<usize, DbError> {
+    let statement = diesel::delete(events::table.filter(events::id.eq_any(ids)));
     Ok(on_either!(conn, |conn| statement.execute(conn))?)
 }

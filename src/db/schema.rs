@@ -32,6 +32,7 @@ diesel::table! {
         ip -> Nullable<Text>,
         request_id -> Nullable<Text>,
         detail -> Text,
+        refused_key -> Nullable<Text>,
     }
 }
 

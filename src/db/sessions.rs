@@ -117,21 +117,6 @@ pub fn find_by_handle(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<
     row.map(Session::try_from).transpose()
 }
 
-/// Whose session has this handle.
-///
-/// # Errors
-/// [`DbError`].
-pub fn owner(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<UserId>, DbError> {
-    let owner: Option<String> = on_either!(conn, |conn| {
-        sessions::table
-            .filter(sessions::handle_hash.eq(&handle.0))
-            .select(sessions::user_id)
-            .get_result(conn)
-            .optional()
-    })?;
-    owner.as_deref().map(parse_id).transpose()
-}
-
 /// Makes `next` the current token, and the one that was current the previous one. The session was last used by the client at
 /// `place`.
 ///
@@ -206,6 +191,34 @@ pub fn list(
             .load(conn)
     })?;
     rows.into_iter().map(Session::try_from).collect()
+}
+
+/// The ids of a user's sessions that are alive, without the `newest` that began last.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn beyond_newest(
+    conn: &mut DbConn,
+    user_id: UserId,
+    alive: Alive,
+    newest: u32,
+) -> Result<Vec<Uuid>, DbError> {
+    let ids: Vec<String> = on_either!(conn, |conn| {
+        sessions::table
+            .filter(sessions::user_id.eq(user_id.to_string()))
+            .filter(sessions::token_version.eq(alive.token_version))
+            .filter(sessions::created_at.gt(alive.created_after.0))
+            .filter(sessions::last_used_at.gt(alive.used_after.0))
+            // One sign-in does not end more than this, whatever an earlier version has let grow.
+            .order(sessions::id.desc())
+            .limit(100)
+            .offset(newest.into())
+            .select(sessions::id)
+            .load(conn)
+    })?;
+    let read = |id: &String| Uuid::parse_str(id);
+    let inconsistent = |_| DbError::Inconsistent("sessions.id is not a UUID".to_owned());
+    ids.iter().map(read).collect::<Result<_, _>>().map_err(inconsistent)
 }
 
 /// Ends one session, records that for services that verify access tokens by themselves, and returns whose it was. `of`: only if it

@@ -8,7 +8,7 @@ use crate::authentication::NotRecent;
 use crate::db::DbError;
 use crate::password::PasswordError;
 use crate::provider::{Outage, OutageKind, Refusal};
-use crate::rate_limit::Exceeded;
+use crate::rate_limit::{Exceeded, Policy};
 use crate::token::TokenError;
 
 impl From<Outage> for ApiError {
@@ -56,10 +56,31 @@ impl From<DbError> for ApiError {
 impl From<Exceeded> for ApiError {
     fn from(limit: Exceeded) -> Self {
         let Exceeded { policy, burst, per_minute, retry_after } = limit;
-        let detail = format!(
-            "there were more than {burst} requests at once, or {per_minute} a minute, for one {policy}: \
-             rate_limit.{policy}_burst and rate_limit.{policy}_per_minute decide"
-        );
+        let detail = match policy {
+            Policy::Address | Policy::Account => {
+                let policy = policy.as_str();
+                format!(
+                    "there were more than {burst} requests at once, or {per_minute} a minute, for one {policy}: \
+                     rate_limit.{policy}_burst and rate_limit.{policy}_per_minute decide"
+                )
+            }
+            Policy::Site => format!(
+                "There were more than {burst} requests at once, or {per_minute} a minute, from one IPv6 /48. It has 16 times \
+                 rate_limit.address_burst and rate_limit.address_per_minute."
+            ),
+            Policy::Email => format!(
+                "There were more than {burst} attempts at once, or {per_minute} a minute, with one e-mail address. It has 10 \
+                 times rate_limit.account_burst and rate_limit.account_per_minute."
+            ),
+            Policy::FailedProofs => format!(
+                "More than {per_minute} tokens or codes of this address were rejected in a minute \
+                 (rate_limit.failed_per_minute)."
+            ),
+            Policy::FailedProofsInAll => format!(
+                "More than {per_minute} tokens or codes of this provider were rejected in a minute \
+                 (rate_limit.failed_in_all_per_minute), and this address has sent one of them within ten minutes."
+            ),
+        };
         Self { limit: Some(Box::new(limit)), ..Self::new(Code::RateLimited, detail) }.retry_in(retry_after)
     }
 }

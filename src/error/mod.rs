@@ -197,7 +197,7 @@ impl ResponseError for ApiError {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
             if let Some(limit) = &self.limit {
                 // draft-ietf-httpapi-ratelimit-headers-10: `t` is the moment of Retry-After.
-                let (policy, quota, window) = (limit.policy, limit.burst, limit.window_seconds());
+                let (policy, quota, window) = (limit.policy.as_str(), limit.burst, limit.window_seconds());
                 response.insert_header(("ratelimit-policy", format!("\"{policy}\";q={quota};w={window}")));
                 response.insert_header(("ratelimit", format!("\"{policy}\";r=0;t={seconds}")));
             }

@@ -10,6 +10,7 @@ use super::client_mode::ClientMode;
 use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
+use super::proofs::prove;
 use super::refusals::{OverLimit, WithoutBody, WithoutProvider};
 use super::token_answer::TokenAnswer;
 use crate::account::{self, SignIn};
@@ -78,14 +79,14 @@ async fn exchange(
 /// Proves a credential with its provider, and signs in whom it proves.
 ///
 /// # Errors
-/// The provider's refusal or trouble; 403 `user_disabled`; the database's.
+/// The provider's refusal or trouble; 429; 403 `user_disabled`; the database's.
 pub(super) async fn sign_in(
     state: &AppState,
     provider: &dyn Provider,
     credential: &Credential,
     origin: &Origin,
 ) -> Result<SignIn, ApiError> {
-    let identity = state.providers.verify(provider, credential).await?;
+    let identity = prove(state, provider, credential, origin).await?;
     Ok(account::sign_in(&state.db, &state.rules, identity, origin).await?)
 }
 
@@ -106,7 +107,7 @@ pub(super) async fn record(
     if let Err(error) = created
         && is_refusal(error)
     {
-        account::record_refusal(&state.db, method, outcome, error.user_id(), origin).await;
+        state.refused_sign_ins.record(method, outcome, error.user_id(), origin).await;
     }
 }
 

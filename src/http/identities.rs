@@ -15,6 +15,7 @@ use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
+use super::proofs::prove;
 use super::refusals::{
     OverLimit, WithoutBody, WithoutProof, WithoutProvider, WithoutRecentSignIn, WithoutUser,
 };
@@ -146,7 +147,7 @@ pub(crate) async fn link_identity(
     let provider = find_provider(&state, &name)?;
     let credential = ExchangeRequest::read(&request, body).await?.into_credential(provider.as_ref())?;
     within_account_limit(&state, Account::User(caller.id))?;
-    let proved = state.providers.verify(provider.as_ref(), &credential).await?;
+    let proved = prove(&state, provider.as_ref(), &credential, &origin).await?;
     let Linked { identity, new } = identities::link(&state.db, &caller, &proved, &origin).await?;
     let mut answer = if new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(answer.insert_header((CACHE_CONTROL, "no-store")).json(IdentityView::from(identity)))

@@ -49,7 +49,8 @@ pub(super) fn within_account_limit(state: &AppState, account: Account<'_>) -> Re
     limits.account(account).map_err(|exceeded| refuse(state, exceeded))
 }
 
-fn refuse(state: &AppState, exceeded: Exceeded) -> ApiError {
-    state.metrics.rate_limited(exceeded.policy);
+/// Counts a request over a limit, and makes the response of it.
+pub(super) fn refuse(state: &AppState, exceeded: Exceeded) -> ApiError {
+    state.metrics.rate_limited(exceeded.policy.as_str());
     exceeded.into()
 }

@@ -7,9 +7,10 @@ use secrecy::ExposeSecret;
 
 use super::browser::{cleared, end_session_before, redirect, wants_html, with_cookies};
 use super::json_body::{has_body, read_json};
+use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
 use super::refresh::RefreshBody;
-use super::refusals::{WithoutBody, WithoutDatabase, WithoutProof, WithoutUser};
+use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutProof, WithoutUser};
 use super::{CurrentUser, answer, cookies, csrf};
 use crate::account::{revocation, sessions};
 use crate::error::{ApiError, Code, Problem};
@@ -31,11 +32,13 @@ use crate::token::RefreshToken;
         (status = 303, description = "The same, to the home page, for a page's form", headers(("Location" = String, description = "The home page"))),
         (status = 403, description = "`csrf_failed`, by cookie only", body = Problem, content_type = "application/problem+json"),
         (status = 400, description = "`invalid_request`", body = Problem, content_type = "application/problem+json"),
+        OverLimit,
         WithoutBody,
         WithoutDatabase,
     ),
 )]
 pub(crate) async fn log_out(
+    _: WithinAddressLimit,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,

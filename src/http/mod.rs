@@ -31,6 +31,7 @@ mod pages;
 mod paging;
 mod password;
 mod peer;
+mod proofs;
 mod redirect_flow;
 mod refresh;
 mod refusals;

@@ -14,7 +14,7 @@ use super::refusals::{OverLimit, WithoutBody, WithoutDatabase};
 use super::token_answer::TokenAnswer;
 use super::{cookies, csrf, device};
 use crate::account::AccountError;
-use crate::account::sessions::{self, Refreshed, Times};
+use crate::account::sessions::{self, Limit, Refreshed, Times};
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
 use crate::rate_limit::Account;
@@ -118,9 +118,9 @@ async fn exchange(
     }
     let presented = RefreshToken::parse(token)
         .ok_or(AccountError::InvalidRefreshToken("it is no refresh token of ours"))?;
-    if let Some(user_id) = sessions::owner(&state.db, &presented).await? {
-        within_account_limit(state, Account::User(user_id))?;
-    }
+    // By the handle, which needs no query. That there is no such session shows later, and costs a caller who invents handles no
+    // less.
+    within_account_limit(state, Account::Session(&presented.handle_hash()))?;
     let keys = &state.successor_keys();
     let Refreshed { user, session_id, authentication, token } =
         sessions::refresh(&state.db, keys, presented, place, times(state), origin).await?;
@@ -134,4 +134,9 @@ pub(super) fn times(state: &AppState) -> Times {
         now: state.clock.now(),
         now_ms: state.clock.now_in_milliseconds(),
     }
+}
+
+/// How many sessions a user may have, now.
+pub(super) fn session_limit(state: &AppState) -> Limit {
+    Limit { times: times(state), per_user: state.settings.sessions.per_user }
 }

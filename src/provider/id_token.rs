@@ -1,6 +1,8 @@
 //! The rules for ID tokens, the same for Google and for any other OpenID Connect issuer: signature, issuer, audience,
 //! time, nonce (OpenID Connect Core §3.1.3.7).
 
+mod unknown_key;
+
 use std::borrow::Cow;
 
 use aws_lc_rs::digest;
@@ -87,12 +89,6 @@ struct Proven {
     expires_at: Timestamp,
 }
 
-/// Only for naming a foreign issuer to somebody who sent its token here.
-#[derive(Deserialize)]
-struct UnverifiedIssuer {
-    iss: String,
-}
-
 impl IdTokens {
     pub(super) fn new(
         source: KeySource,
@@ -107,7 +103,7 @@ impl IdTokens {
             own_audience: Audience::first_of(&source.provider, client_ids),
             provider: source.provider.clone(),
             rules,
-            keys: KeyCache::start(source, client.clone(), jwks),
+            keys: KeyCache::start(source, client.clone(), jwks, clock),
             clock: SharedClock::clone(clock),
         }
     }
@@ -198,16 +194,7 @@ impl IdTokens {
         })?;
         self.keys.key(kid).await.map_err(|error| match error {
             KeyError::Outage(outage) => Refusal::Outage(outage),
-            KeyError::Unknown => match jws.unverified_claims::<UnverifiedIssuer>() {
-                Ok(UnverifiedIssuer { iss }) if !self.rules.issuers.could_be(&iss) => {
-                    self.rules.issuers.foreign(&self.provider, &iss)
-                }
-                _ => Refusal::InvalidToken(format!(
-                    "the token's kid {} is not among {}'s keys",
-                    Quoted(kid),
-                    self.provider
-                )),
-            },
+            KeyError::Unknown(last_asked) => self.unknown_key(jws, kid, last_asked),
         })
     }
 

@@ -5,28 +5,22 @@
 //! an attacker who makes up key ids causes one per `jwks.cooldown`. A set is replaced as a whole, so a key the provider
 //! removed is gone; when the provider fails, the old set stays for `jwks.max_stale`.
 
+mod keeper;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
 use tokio::sync::{Notify, watch};
 
+use self::keeper::Keeper;
 use super::Outage;
 use super::client::ProviderClient;
 use super::discovery::Discovery;
-use super::jwks::{JwkSet, ProviderKey};
+use super::jwks::ProviderKey;
+use crate::clock::{SharedClock, Timestamp};
 use crate::settings::JwksSettings;
-
-/// Used when the provider sends no `max-age`.
-const DEFAULT_MAX_AGE: Duration = Duration::from_hours(1);
-/// No set is kept longer without asking, whatever the provider says.
-const LONGEST_MAX_AGE: Duration = Duration::from_hours(24);
-/// Endpoints change once in years; asking again with every key set would double the requests.
-const DISCOVERY_LIFE: Duration = Duration::from_hours(24);
-/// The first pause after a failure while there are no keys at all; it doubles up to `jwks.cooldown`.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// A key set, and where it came from.
 struct KeySet {
@@ -34,15 +28,31 @@ struct KeySet {
     discovery: Discovery,
     keys: HashMap<String, ProviderKey>,
     fetched_at: Instant,
+    /// When the fetch began, by the clock that tokens are judged by.
+    asked_at: Timestamp,
     usable_until: Instant,
 }
 
 /// Why there is no key.
 pub enum KeyError {
-    /// The provider was asked, and has no such key.
-    Unknown,
+    /// The provider had no such key when it was last asked.
+    Unknown(LastAsked),
     /// The provider cannot be asked.
     Outage(Outage),
+}
+
+/// When the provider was last asked for its keys.
+#[derive(Debug, Clone, Copy)]
+pub enum LastAsked {
+    /// After the token had come: what it says of the key is final.
+    Since,
+    /// Before, at this time. It cannot be asked again until `retry_in` has passed.
+    Before {
+        /// By the clock that tokens are judged by.
+        at: Timestamp,
+        /// What is left of `jwks.cooldown`.
+        retry_in: Duration,
+    },
 }
 
 /// The state of a key cache, for `/readyz` and for metrics.
@@ -93,7 +103,12 @@ struct Progress {
 impl KeyCache {
     /// Starts the task, which fetches at once. Needs a Tokio runtime.
     #[must_use]
-    pub fn start(source: KeySource, client: ProviderClient, settings: JwksSettings) -> Self {
+    pub fn start(
+        source: KeySource,
+        client: ProviderClient,
+        settings: JwksSettings,
+        clock: &SharedClock,
+    ) -> Self {
         let progress =
             Progress { in_flight: true, completed: 0, next_allowed: Instant::now(), failure: None };
         let shared = Arc::new(Shared {
@@ -102,8 +117,15 @@ impl KeyCache {
             progress: watch::Sender::new(progress),
         });
         let provider = source.provider.clone();
-        let keeper =
-            Keeper { source, client, settings, shared: Arc::clone(&shared), discovery: None, failures: 0 };
+        let keeper = Keeper {
+            source,
+            client,
+            settings,
+            clock: SharedClock::clone(clock),
+            shared: Arc::clone(&shared),
+            discovery: None,
+            failures: 0,
+        };
         Self { provider, shared, task: tokio::spawn(keeper.run()) }
     }
 
@@ -115,11 +137,19 @@ impl KeyCache {
         if let Some(key) = self.current().and_then(|set| set.keys.get(kid).cloned()) {
             return Ok(key);
         }
-        let failure = self.refreshed().await;
-        match (self.current().and_then(|set| set.keys.get(kid).cloned()), failure) {
-            (Some(key), _) => Ok(key),
-            (None, Some(outage)) => Err(KeyError::Outage(outage)),
-            (None, None) => Err(KeyError::Unknown),
+        let refreshed = self.refreshed().await;
+        let set = self.current();
+        match (set.as_ref().and_then(|set| set.keys.get(kid).cloned()), refreshed, set) {
+            (Some(key), _, _) => Ok(key),
+            (None, Refreshed::Failed(outage), _) => Err(KeyError::Outage(outage)),
+            (None, Refreshed::Since, _) => Err(KeyError::Unknown(LastAsked::Since)),
+            (None, Refreshed::Before { retry_in }, Some(set)) => {
+                Err(KeyError::Unknown(LastAsked::Before { at: set.asked_at, retry_in }))
+            }
+            // It has just become too old.
+            (None, Refreshed::Before { .. }, None) => {
+                Err(KeyError::Outage(Outage::unreachable(&self.provider)))
+            }
         }
     }
 
@@ -129,7 +159,7 @@ impl KeyCache {
     /// Why there is none.
     pub async fn discovery(&self) -> Result<Discovery, Outage> {
         if self.current().is_none()
-            && let Some(outage) = self.refreshed().await
+            && let Refreshed::Failed(outage) = self.refreshed().await
             && self.current().is_none()
         {
             return Err(outage);
@@ -153,147 +183,49 @@ impl KeyCache {
         self.shared.current.load_full().filter(|set| Instant::now() < set.usable_until)
     }
 
-    /// Waits for the fetch under way, or for a new one when the cool-down allows it, and answers how the last one failed.
-    async fn refreshed(&self) -> Option<Outage> {
+    /// Waits for the fetch under way, or for a new one when the cool-down allows it, and answers how the last one ended.
+    async fn refreshed(&self) -> Refreshed {
         let mut progress = self.shared.progress.subscribe();
         let seen = progress.borrow_and_update().clone();
         if !seen.in_flight {
-            let now = Instant::now();
-            if now < seen.next_allowed {
-                return seen.failure.map(|outage| outage.retry_in(seen.next_allowed - now));
+            let left = seen.next_allowed.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return match seen.failure {
+                    Some(outage) => Refreshed::Failed(outage.retry_in(left)),
+                    None => Refreshed::Before { retry_in: left },
+                };
             }
             self.shared.wanted.notify_one();
         }
         match progress.wait_for(|progress| progress.completed > seen.completed).await {
-            Ok(progress) => progress.failure.clone(),
+            Ok(progress) => match &progress.failure {
+                Some(outage) => Refreshed::Failed(outage.clone()),
+                // It had begun before the token came, so it may have missed a key that is newer.
+                None if seen.in_flight => {
+                    let retry_in = progress.next_allowed.saturating_duration_since(Instant::now());
+                    Refreshed::Before { retry_in }
+                }
+                None => Refreshed::Since,
+            },
             // The task is gone: the service is stopping.
-            Err(_) => Some(Outage::unreachable(&self.provider)),
+            Err(_) => Refreshed::Failed(Outage::unreachable(&self.provider)),
         }
     }
+}
+
+/// How the last fetch ended, and when it began.
+enum Refreshed {
+    Failed(Outage),
+    /// Well, and it began after this request.
+    Since,
+    /// Well, and it began before this request.
+    Before {
+        retry_in: Duration,
+    },
 }
 
 impl Drop for KeyCache {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// The task.
-struct Keeper {
-    source: KeySource,
-    client: ProviderClient,
-    settings: JwksSettings,
-    shared: Arc<Shared>,
-    discovery: Option<(Discovery, Instant)>,
-    failures: u32,
-}
-
-impl Keeper {
-    async fn run(mut self) {
-        loop {
-            self.shared.progress.send_modify(|progress| progress.in_flight = true);
-            let fetched = self.fetch().await;
-            let now = Instant::now();
-            let (wait, failure) = match fetched {
-                Ok((set, refresh_in)) => {
-                    log::debug!(
-                        "{}: {} keys, next fetch in {refresh_in:?}",
-                        self.source.provider,
-                        set.keys.len()
-                    );
-                    self.shared.current.store(Some(Arc::new(set)));
-                    self.failures = 0;
-                    (refresh_in, None)
-                }
-                Err(outage) => {
-                    log::warn!("{}: keys could not be fetched: {outage}", self.source.provider);
-                    self.discovery = None;
-                    self.failures += 1;
-                    (self.pause_after_failure(), Some(outage))
-                }
-            };
-            let next_allowed = now + if failure.is_some() { wait } else { self.settings.cooldown };
-            self.shared.progress.send_modify(|progress| {
-                progress.in_flight = false;
-                progress.completed += 1;
-                progress.next_allowed = next_allowed;
-                progress.failure = failure;
-            });
-            self.wait(now + wait, next_allowed).await;
-        }
-    }
-
-    /// Until the next fetch is due, or wanted and allowed.
-    async fn wait(&self, due: Instant, allowed: Instant) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(due.into()) => return,
-                () = self.shared.wanted.notified() => if Instant::now() >= allowed { return },
-            }
-        }
-    }
-
-    /// With keys in hand there is no hurry; without any, logins wait for this.
-    fn pause_after_failure(&self) -> Duration {
-        let cooldown = self.settings.cooldown.max(Duration::from_millis(100));
-        if self.shared.current.load().is_some() {
-            return cooldown;
-        }
-        FIRST_RETRY.saturating_mul(1 << self.failures.saturating_sub(1).min(10)).min(cooldown)
-    }
-
-    async fn fetch(&mut self) -> Result<(KeySet, Duration), Outage> {
-        let provider = self.source.provider.as_str();
-        let discovery = match &self.discovery {
-            Some((discovery, at)) if at.elapsed() < DISCOVERY_LIFE => discovery.clone(),
-            _ => {
-                let discovery = self.discover().await?;
-                self.discovery = Some((discovery.clone(), Instant::now()));
-                discovery
-            }
-        };
-        let answer = self.client.send(provider, self.client.get(&discovery.jwks_uri)).await?;
-        if !answer.status.is_success() {
-            return Err(answer.unexpected());
-        }
-        let keys = answer.json::<JwkSet>()?.usable_keys();
-        if keys.is_empty() {
-            return Err(Outage::bad_answer(provider, "there is no usable key in its key set"));
-        }
-        let max_age = max_age(&answer.headers);
-        let fetched_at = Instant::now();
-        let usable_until = fetched_at + max_age + self.settings.max_stale;
-        let refresh_in = refresh_in(max_age, self.settings.cooldown);
-        Ok((KeySet { discovery, keys, fetched_at, usable_until }, refresh_in))
-    }
-
-    async fn discover(&self) -> Result<Discovery, Outage> {
-        let provider = self.source.provider.as_str();
-        let answer = self.client.send(provider, self.client.get(&self.source.discovery_url)).await?;
-        if !answer.status.is_success() {
-            return Err(answer.unexpected());
-        }
-        let discovery: Discovery = answer.json()?;
-        discovery.check(provider, &self.source.issuers)?;
-        Ok(discovery)
-    }
-}
-
-/// Before `max-age` ends: a fifth of it is left for the provider to come back before anyone notices. An answer that may
-/// not be kept at all would have us ask without end; it is kept for a cool-down.
-fn refresh_in(max_age: Duration, cooldown: Duration) -> Duration {
-    const LEAST: Duration = Duration::from_secs(1);
-    if max_age < LEAST { cooldown.max(LEAST) } else { (max_age * 4 / 5).max(LEAST) }
-}
-
-/// How long the answer may be kept (RFC 9111 §5.2.2.1), less what it has aged on the way (§5.1).
-fn max_age(headers: &HeaderMap) -> Duration {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let max_age = text(CACHE_CONTROL)
-        .into_iter()
-        .flat_map(|value| value.split(','))
-        .find_map(|directive| directive.trim().to_ascii_lowercase().strip_prefix("max-age=")?.parse().ok())
-        .map_or(DEFAULT_MAX_AGE, Duration::from_secs);
-    let age = text(AGE).and_then(|value| value.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
-    max_age.saturating_sub(age).min(LONGEST_MAX_AGE)
 }

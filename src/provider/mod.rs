@@ -24,6 +24,7 @@ mod oauth_error;
 mod oidc;
 mod outage;
 mod redirect;
+mod refused;
 mod userinfo;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub use self::key_cache::KeysStatus;
 use self::oidc::OpenIdProvider;
 pub use self::outage::{Outage, OutageKind};
 pub use self::redirect::{AuthorizationRequest, RedirectFlow, ReturnedCode};
+pub(crate) use self::refused::RefusedCredentials;
 use crate::clock::SharedClock;
 use crate::settings::{OidcKind, Settings};
 
@@ -68,7 +70,7 @@ pub struct Credential {
 }
 
 /// Why no identity was proved. The text says what was received, what was expected and which setting decides.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Refusal {
     /// Not a token of this provider, or not a good one.
     #[error("{0}")]
@@ -130,6 +132,7 @@ pub trait Provider: Send + Sync {
 /// The configured providers, by name.
 pub struct Providers {
     by_name: BTreeMap<String, Arc<dyn Provider>>,
+    refused: RefusedCredentials,
     timeout: Duration,
 }
 
@@ -152,7 +155,7 @@ impl Providers {
             });
         }
         let by_name = providers.into_iter().map(|provider| (provider.name().to_owned(), provider)).collect();
-        Self { by_name, timeout: settings.http_client.timeout }
+        Self { by_name, refused: RefusedCredentials::new(clock), timeout: settings.http_client.timeout }
     }
 
     /// The provider of this name, when it is configured.
@@ -164,6 +167,11 @@ impl Providers {
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.by_name.values()
+    }
+
+    /// Returns the memory of access tokens that were rejected a moment ago.
+    pub(crate) fn refused(&self) -> &RefusedCredentials {
+        &self.refused
     }
 
     /// [`Provider::verify`] within `http_client.timeout`, however many requests it takes.

@@ -59,6 +59,16 @@ impl Outage {
         Self { kind: OutageKind::BadAnswer, retry_after: RETRY_AFTER, detail }
     }
 
+    /// A token may be signed by a key that is newer than the keys we have, and the provider was asked for them a moment ago.
+    #[must_use]
+    pub fn keys_may_be_newer(provider: &str, retry_in: Duration) -> Self {
+        let detail = format!(
+            "The token names a key that {provider} did not have when it was last asked, and the token is newer. {provider} is \
+             not asked again before jwks.cooldown has passed."
+        );
+        Self { kind: OutageKind::Unavailable, retry_after: RETRY_AFTER, detail }.retry_in(retry_in)
+    }
+
     /// The same trouble, with the time until it is worth asking again.
     #[must_use]
     pub fn retry_in(mut self, wait: Duration) -> Self {

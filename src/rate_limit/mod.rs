@@ -1,12 +1,16 @@
-//! How often one may ask: a bucket for each address and one for each account, in the memory of this process.
+//! How often one may ask: a bucket for each address and one for each account, in the memory of this process, and the budget of
+//! failed proofs.
 //!
 //! The rule is GCRA (ITU-T I.371), `governor`'s: a bucket is one number, the time at which it is full again, and so needs
 //! no timer that fills it. Time is the monotonic clock, not [`crate::clock::Clock`]: that one is set by people and counts
 //! whole seconds, and a limit must neither stop nor open when it is set.
 
 mod buckets;
+mod failed_proofs;
+mod last_minute;
+mod network;
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -15,14 +19,27 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::{Quota, RateLimiter};
 
 use self::buckets::Buckets;
+pub use self::failed_proofs::{FailedProofs, Proof};
+use self::network::{Networks, SITE_FACTOR};
+use crate::session::HashedToken;
 use crate::settings::RateLimitSettings;
 use crate::user::UserId;
 
-/// Both limits, for all workers of a process. Replicas count for themselves.
+/// The limits of an e-mail address are this many times those of an account: attempts from all addresses together.
+const EMAIL_FACTOR: u32 = 10;
+
+/// All limits, for all workers of a process. Replicas count for themselves.
 #[derive(Debug)]
 pub struct RateLimits {
     address: Limit,
-    account: Limit,
+    site: Limit,
+    // Anonymous callers choose how many e-mail addresses and sessions there are, so each kind has buckets of its own: a flood
+    // of one kind must not make another kind's buckets be forgotten.
+    email_at_address: Limit,
+    email: Limit,
+    session: Limit,
+    user: Limit,
+    failed_proofs: FailedProofs,
     /// What a bucket is named by. Random in each process, so that nobody can look for two keys that share a bucket.
     seed: RandomState,
 }
@@ -30,17 +47,57 @@ pub struct RateLimits {
 /// Whose account a request tries.
 #[derive(Debug, Clone, Copy)]
 pub enum Account<'a> {
-    /// The e-mail as it was sent, whether anybody has it or not: a limit for those alone that exist would tell them apart.
-    Email(&'a str),
+    /// The e-mail address as it was sent, whether a user has it or not: a limit for existing ones alone would tell them apart.
+    Email {
+        /// In the form that addresses are compared in.
+        folded: &'a str,
+        /// The client's address. Attempts from elsewhere must not keep the owner out.
+        from: IpAddr,
+    },
+    /// The handle of a session, which is known without asking the database whether there is such a session.
+    Session(&'a HashedToken),
     /// A user who is known already.
     User(UserId),
+}
+
+/// Which limit it is. [`Policy::as_str`] is its name in headers and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Policy {
+    /// Requests of one address, IPv6: of one /64.
+    Address,
+    /// Requests of one IPv6 /48.
+    Site,
+    /// Attempts at one user, at one session, or at one e-mail address from one client address.
+    Account,
+    /// Attempts at one e-mail address from everywhere.
+    Email,
+    /// Failed proofs of one address.
+    FailedProofs,
+    /// Failed proofs of one provider.
+    FailedProofsInAll,
+}
+
+impl Policy {
+    /// Returns the name of the limit: stable, in `snake_case`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Site => "site",
+            Self::Account => "account",
+            Self::Email => "email",
+            Self::FailedProofs => "failed",
+            Self::FailedProofsInAll => "failed_in_all",
+        }
+    }
 }
 
 /// One request too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
-    /// `address` or `account`: the limit's name in headers and metrics, and what its settings begin with.
-    pub policy: &'static str,
+    /// Which limit.
+    pub policy: Policy,
     /// As many requests as may come at once.
     pub burst: NonZeroU32,
     /// As many as may come in a minute, for ever.
@@ -51,60 +108,81 @@ pub struct Exceeded {
 
 #[derive(Debug)]
 struct Limit {
-    policy: &'static str,
+    policy: Policy,
     burst: NonZeroU32,
     per_minute: NonZeroU32,
     limiter: RateLimiter<u64, Buckets, MonotonicClock>,
 }
 
 impl RateLimits {
-    /// Both limits, with nothing counted yet.
+    /// All limits, with nothing counted yet.
     #[must_use]
     pub fn new(settings: &RateLimitSettings) -> Self {
+        let by_address = |policy, factor| {
+            Limit::new(policy, settings.address_burst, settings.address_per_minute, factor)
+        };
+        let by_account = |policy, factor| {
+            Limit::new(policy, settings.account_burst, settings.account_per_minute, factor)
+        };
         Self {
-            address: Limit::new("address", settings.address_burst, settings.address_per_minute),
-            account: Limit::new("account", settings.account_burst, settings.account_per_minute),
+            address: by_address(Policy::Address, 1),
+            site: by_address(Policy::Site, SITE_FACTOR),
+            email_at_address: by_account(Policy::Account, 1),
+            email: by_account(Policy::Email, EMAIL_FACTOR),
+            session: by_account(Policy::Account, 1),
+            user: by_account(Policy::Account, 1),
+            failed_proofs: FailedProofs::new(settings),
             seed: RandomState::new(),
         }
     }
 
-    /// Counts a request of this address. IPv6 counts by its /64, which is what one subscriber gets: whoever has one has
-    /// 2⁶⁴ addresses. IPv4 in IPv6 clothes (`::ffff:10.0.0.1`) is IPv4, or all of it would be one /64.
+    /// Counts a request of this address.
     ///
     /// # Errors
-    /// [`Exceeded`]; such a request is not counted.
+    /// Returns [`Exceeded`] if the address, its /64 or its /48 has no request left. A request that its /64 has none left for does
+    /// not count for the /48.
     pub fn address(&self, address: IpAddr) -> Result<(), Exceeded> {
-        let network = match address.to_canonical() {
-            IpAddr::V4(address) => (4, u64::from(address.to_bits())),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments().map(u64::from);
-                (6, a << 48 | b << 32 | c << 16 | d)
-            }
-        };
-        self.address.count(self.seed.hash_one(network))
+        let networks = Networks::of(address, &self.seed);
+        self.address.count(networks.own)?;
+        networks.site.map_or(Ok(()), |site| self.site.count(site))
     }
 
     /// Counts an attempt at this account.
     ///
     /// # Errors
-    /// [`Exceeded`]; such an attempt is not counted.
+    /// Returns [`Exceeded`] if there is no attempt left. An attempt at an e-mail address for which the client address has none
+    /// left does not count for other client addresses.
     pub fn account(&self, account: Account<'_>) -> Result<(), Exceeded> {
-        self.account.count(self.seed.hash_one(account))
-    }
-}
-
-impl Hash for Account<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
-            // Compared without case, as everywhere: or each way to write an address would have a bucket of its own.
-            Self::Email(email) => (0, email.to_ascii_lowercase()).hash(state),
-            Self::User(id) => (1, id).hash(state),
+        match account {
+            Account::Email { folded, from } => {
+                let from = Networks::of(from, &self.seed).own;
+                self.email_at_address.count(self.seed.hash_one((folded, from)))?;
+                self.email.count(self.seed.hash_one(folded))
+            }
+            Account::Session(handle) => self.session.count(self.seed.hash_one(&handle.0)),
+            Account::User(id) => self.user.count(self.seed.hash_one(id)),
         }
+    }
+
+    /// Begins the proof of a token or code with this provider, within the budget of failed proofs. It waits while proofs of the
+    /// same address are under way that would use up the budget if they failed.
+    ///
+    /// # Errors
+    /// Returns [`Exceeded`] if the budget of the address is used up, or if the provider saw too many failures and the address was
+    /// among those that caused them.
+    pub async fn begin_proof<'a>(
+        &'a self,
+        provider: &'a str,
+        address: IpAddr,
+    ) -> Result<Proof<'a>, Exceeded> {
+        self.failed_proofs.begin(provider, address, &self.seed).await
     }
 }
 
 impl Limit {
-    fn new(policy: &'static str, burst: NonZeroU32, per_minute: NonZeroU32) -> Self {
+    fn new(policy: Policy, burst: NonZeroU32, per_minute: NonZeroU32, factor: u32) -> Self {
+        let factor = NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN);
+        let (burst, per_minute) = (burst.saturating_mul(factor), per_minute.saturating_mul(factor));
         let quota = Quota::per_minute(per_minute).allow_burst(burst);
         let limiter = RateLimiter::new(quota, Buckets::default(), MonotonicClock);
         Self { policy, burst, per_minute, limiter }
@@ -129,95 +207,4 @@ impl Exceeded {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One at once for an address, two for an account, and one a minute for either.
-    fn limits() -> RateLimits {
-        let one = NonZeroU32::MIN;
-        RateLimits::new(&RateLimitSettings {
-            enabled: true,
-            address_burst: one,
-            address_per_minute: one,
-            account_burst: NonZeroU32::new(2).unwrap(),
-            account_per_minute: one,
-        })
-    }
-
-    #[test]
-    fn an_address_counts_by_what_one_subscriber_has() {
-        let limits = limits();
-        for (address, allowed) in [
-            ("203.0.113.9", true),
-            ("203.0.113.9", false),
-            ("203.0.113.8", true),
-            ("::ffff:203.0.113.9", false),
-            ("::ffff:203.0.113.7", true),
-            ("2001:db8:0:1::1", true),
-            ("2001:db8:0:1:ffff:ffff:ffff:ffff", false),
-            ("2001:db8:0:2::1", true),
-            ("2001:db8:1:1::1", true),
-            // Its first 64 bits are the number that 203.0.113.9 is.
-            ("0:0:cb00:7109::", true),
-        ] {
-            let counted = limits.address(address.parse().unwrap());
-            assert_eq!(counted.is_ok(), allowed, "{address}");
-        }
-    }
-
-    #[test]
-    fn an_account_is_one_however_its_e_mail_is_written() {
-        let limits = limits();
-        let ada = UserId::generate();
-        let as_text = ada.to_string();
-        for (account, allowed) in [
-            (Account::Email("ada@mail.com"), true),
-            (Account::Email("ADA@mail.com"), true),
-            (Account::Email("ada@MAIL.com"), false),
-            (Account::Email("bob@mail.com"), true),
-            (Account::User(ada), true),
-            (Account::User(ada), true),
-            (Account::User(ada), false),
-            (Account::Email(&as_text), true),
-            (Account::User(UserId::generate()), true),
-        ] {
-            assert_eq!(limits.account(account).is_ok(), allowed, "{account:?}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_names_its_limit_and_when_to_come_again() {
-        let limits = limits();
-        let address = "203.0.113.9".parse().unwrap();
-        let ada = Account::Email("ada@mail.com");
-        assert!(
-            limits.address(address).is_ok() && limits.account(ada).is_ok() && limits.account(ada).is_ok()
-        );
-        for (refusal, policy, burst, window) in
-            [(limits.address(address), "address", 1, 60), (limits.account(ada), "account", 2, 120)]
-        {
-            let refusal = refusal.unwrap_err();
-            assert_eq!(
-                (refusal.policy, refusal.burst.get(), refusal.window_seconds()),
-                (policy, burst, window)
-            );
-            let wait = refusal.retry_after;
-            assert!(Duration::from_secs(50) < wait && wait <= Duration::from_mins(1), "{refusal:?}");
-        }
-    }
-
-    #[test]
-    fn the_highest_rates_there_are_do_not_overflow() {
-        let highest = NonZeroU32::new(100_000_000).unwrap();
-        let limits = RateLimits::new(&RateLimitSettings {
-            enabled: true,
-            address_burst: highest,
-            address_per_minute: NonZeroU32::MIN,
-            account_burst: NonZeroU32::MIN,
-            account_per_minute: highest,
-        });
-        let address = "203.0.113.9".parse().unwrap();
-        assert!((0..1000).all(|_| limits.address(address).is_ok()));
-        assert!(limits.account(Account::Email("ada@mail.com")).is_ok());
-    }
-}
+mod tests;

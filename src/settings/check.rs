@@ -152,6 +152,7 @@ impl Settings {
             ("sign_in.state_ttl", self.sign_in.state_ttl, Duration::from_secs(1)),
             ("sign_in.code_ttl", self.sign_in.code_ttl, Duration::from_secs(1)),
             ("events.retention", self.events.retention, Duration::from_secs(1)),
+            ("events.refused_retention", self.events.refused_retention, Duration::from_secs(1)),
         ];
         for (key, value, least) in positive {
             if value < least {

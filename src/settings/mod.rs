@@ -72,6 +72,8 @@ pub struct Settings {
     pub clients: ClientsSettings,
     /// Refresh tokens.
     pub refresh: RefreshSettings,
+    /// How many sessions there may be.
+    pub sessions: SessionsSettings,
     /// Signing in by way of a browser.
     pub sign_in: SignInSettings,
     /// Administrators.
@@ -241,6 +243,15 @@ pub struct RefreshSettings {
     pub absolute_ttl: Duration,
 }
 
+/// `[sessions]`
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsSettings {
+    /// Sessions of one user. Beginning one more ends the oldest.
+    #[serde(deserialize_with = "values::positive")]
+    pub per_user: u32,
+}
+
 /// `[admin]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -273,6 +284,12 @@ pub struct EventsSettings {
     /// How long an event is kept.
     #[serde(deserialize_with = "values::duration")]
     pub retention: Duration,
+    /// How long a rejected sign-in is kept.
+    #[serde(deserialize_with = "values::duration")]
+    pub refused_retention: Duration,
+    /// How many rows of rejected sign-ins are kept.
+    #[serde(deserialize_with = "values::positive")]
+    pub refused_rows: u32,
 }
 
 /// `[management]`
@@ -302,6 +319,12 @@ pub struct RateLimitSettings {
     /// Attempts at one account in a minute, for ever.
     #[serde(deserialize_with = "values::rate")]
     pub account_per_minute: NonZeroU32,
+    /// Failed proofs of one address in a minute.
+    #[serde(deserialize_with = "values::rate")]
+    pub failed_per_minute: NonZeroU32,
+    /// Failed proofs with one provider in a minute after which addresses that failed are held back.
+    #[serde(deserialize_with = "values::rate")]
+    pub failed_in_all_per_minute: NonZeroU32,
 }
 
 /// `[cors]`

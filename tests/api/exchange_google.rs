@@ -291,7 +291,7 @@ async fn the_detail_tells_a_strangers_token_from_a_strangers_key() {
         compact(key.header().to_string(), claims.to_string(), Signature::Key(key))
     };
 
-    let token = sign(&stranger, google.claims(json!({})));
+    let token = sign(&stranger, google.claims(json!({ "iat": app.clock.now().0 - 30 })));
     let answer = app.exchange_id_token(&token).await;
     let detail = refused("an unknown key", &answer, "invalid_token").clone();
     assert!(detail.contains(stranger.kid()) && detail.contains("google"), "{detail}");

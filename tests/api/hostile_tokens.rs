@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
+use tokenbooth::clock::Clock;
 use tokenbooth::mock::google::WEB_CLIENT_ID;
 use tokenbooth::mock::{Person, Signature, SigningKey, compact};
 
@@ -82,7 +83,8 @@ impl Door {
         let google = app.mock.google();
         let (header, claims, key) = if self == Self::Exchange {
             let key = google.keys().current();
-            (key.header(), google.claims(json!({})), Key::Google(key))
+            // Older than the key set, or a key id that is not in it would have to be asked for once more.
+            (key.header(), google.claims(json!({ "iat": app.clock.now().0 - 30 })), Key::Google(key))
         } else {
             let jwt = app.sign_in(Person::default()).await.jwt;
             (decoded(&jwt, 0), decoded(&jwt, 1), Key::Ours)

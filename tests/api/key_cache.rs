@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, future, stream};
 use serde_json::{Value, json};
+use tokenbooth::clock::Clock;
 use tokenbooth::mock::{
     Endpoint, Fault, Issuer, MockProviders, Person, Signature, SigningKey, compact, junk,
 };
@@ -24,10 +25,15 @@ fn signed_by(issuer: &Issuer, key: &SigningKey) -> String {
     compact(key.header().to_string(), claims.to_string(), Signature::Key(key))
 }
 
-/// A token of Google's looks that names a key nobody has.
+/// A token of Google's looks that names a key nobody has, older than any key set that a test fetches.
 fn with_unknown_kid(app: &TestApp, number: usize) -> String {
+    with_unknown_kid_issued(app, number, app.clock.now().0 - 600)
+}
+
+fn with_unknown_kid_issued(app: &TestApp, number: usize, iat: impl Into<Value>) -> String {
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": format!("made-up-{number}") });
-    let claims = app.mock.google().claims(json!({}));
+    let mut claims = app.mock.google().claims(json!({}));
+    claims["iat"] = iat.into();
     compact(header.to_string(), claims.to_string(), Signature::Bytes(&[1; 256]))
 }
 
@@ -158,9 +164,80 @@ async fn within_the_cooldown_an_unknown_key_id_asks_nobody() {
         answer.assert_problem(401, "invalid_token");
     }
     let after = app.exchange_id_token(&app.mock.google().id_token(json!({}))).await;
-    after.assert_problem(401, "invalid_token");
+    after.assert_problem(503, "provider_unavailable");
     app.exchange_id_token(&before).await.assert_signed_in();
     assert_eq!(app.mock.total_requests(), 0);
+}
+
+/// A made-up key id starts the cool-down; a valid token by a key that is newer than the key set must survive that.
+#[actix_web::test]
+async fn a_probe_for_a_made_up_key_does_not_have_valid_tokens_rejected() {
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "10m")).await;
+    app.warm().await.mock.forget_requests();
+    let now = || app.clock.now().0;
+    app.mock.google().keys().rotate().expect("a key");
+    // Two seconds later, so that nothing is of the second in which the keys were fetched.
+    app.clock.advance(2);
+    let valid = app.mock.google().id_token(json!({ "iat": now() }));
+    let body = json!({ "id_token": valid });
+    let refused = app.exchange("google", &body).await;
+    refused.assert_problem(503, "provider_unavailable");
+    let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((590..=600).contains(&wait), "{wait}");
+    let told = app.token_exchange("google", "urn:ietf:params:oauth:token-type:id_token", &valid, &[]).await;
+    told.assert_oauth_refusal(503, "temporarily_unavailable");
+    assert!(!told.header("retry-after").is_empty());
+    assert_eq!(app.refused_sign_ins("%"), 0, "nobody was rejected");
+    // What cannot become valid is rejected at once, so that nobody tries it again and again.
+    for iat in [
+        json!(now() - 600),
+        json!(now() - 60),
+        json!(now() + 61),
+        json!(now() + 1_000_000_000),
+        json!(i64::MAX),
+        json!(f64::MAX),
+        json!(-1),
+        json!("now"),
+        json!(null),
+        json!([now()]),
+    ] {
+        let answer = app.exchange_id_token(&with_unknown_kid_issued(&app, 1, iat.clone())).await;
+        assert_eq!(answer.status, 401, "{iat}: {}", answer.text);
+    }
+    for iat in [json!(now()), json!(now() + 59), json!(now() as f64 + 0.5)] {
+        let answer = app.exchange_id_token(&with_unknown_kid_issued(&app, 1, iat.clone())).await;
+        assert_eq!(answer.status, 503, "{iat}: {}", answer.text);
+    }
+    for (alg, claims) in [("none", json!({})), ("HS256", json!({})), ("RS256", json!({ "iss": "https://id.example.com" }))] {
+        let header = json!({ "alg": alg, "typ": "JWT", "kid": "made-up" }).to_string();
+        let mut all = app.mock.google().claims(claims);
+        all["iat"] = json!(now());
+        let token = compact(header, all.to_string(), Signature::Bytes(&[1; 256]));
+        assert_eq!(app.exchange_id_token(&token).await.status, 401, "{alg}");
+    }
+    assert_eq!(app.mock.total_requests(), 0);
+}
+
+#[actix_web::test]
+async fn a_flood_of_made_up_keys_in_new_tokens_is_put_off_once_and_then_rejected() {
+    let app =
+        TestApp::start_with(TestDatabase::sqlite(), |sources| sources.with("jwks.cooldown", "1s")).await;
+    app.warm().await;
+    let made_up = with_unknown_kid_issued(&app, 1, app.clock.now().0);
+    let answer = app.exchange_id_token(&made_up).await;
+    if answer.status == 503 {
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+    until("the rejection", async || {
+        let answer = app.exchange_id_token(&made_up).await;
+        (answer.status == 401).then_some(())
+    })
+    .await;
+    // The keys are newer than the token now: it is rejected within every later cool-down, too.
+    for _ in 0..20 {
+        app.exchange_id_token(&made_up).await.assert_problem(401, "invalid_token");
+    }
 }
 
 #[actix_web::test]
@@ -176,7 +253,7 @@ async fn a_rotated_key_is_fetched_once_when_the_first_token_names_it() {
     until("the new key", async || {
         let answer = app.exchange_id_token(&after).await;
         if answer.status != 200 {
-            answer.assert_problem(401, "invalid_token");
+            answer.assert_provider_unavailable();
             return None;
         }
         Some(())
@@ -205,7 +282,7 @@ async fn a_key_that_was_removed_is_refused_after_the_refresh() {
     mock.google().keys().set_max_age(1);
     let app = start_quick(mock).await;
     let google = app.mock.google();
-    let removed = google.id_token(json!({}));
+    let removed = google.id_token(json!({ "iat": app.clock.now().0 - 10 }));
     app.exchange_id_token(&removed).await.assert_signed_in();
     google.keys().replace().expect("a key");
     let refused = until("the refresh", async || {
@@ -401,11 +478,12 @@ async fn junk_in_a_key_set_is_passed_over() {
     app.warm().await;
     let google = app.mock.google();
     app.exchange_id_token(&signed_by(google, &good)).await.assert_signed_in();
+    // Older than the key set: there is nothing to wait for.
+    let claims = google.claims(json!({ "iat": app.clock.now().0 - 10 })).to_string();
     for key in &others {
-        let answer = app.exchange_id_token(&signed_by(google, key)).await;
-        answer.assert_problem(401, "invalid_token");
+        let token = compact(key.header().to_string(), &claims, Signature::Key(key));
+        app.exchange_id_token(&token).await.assert_problem(401, "invalid_token");
     }
-    let claims = google.claims(json!({})).to_string();
     let kids = [
         "junk-oct",
         "junk-ec",

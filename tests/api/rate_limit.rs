@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokenbooth::error::ApiError;
 use tokenbooth::mock::{GithubUser, Person};
-use tokenbooth::rate_limit::Exceeded;
+use tokenbooth::rate_limit::{Exceeded, Policy};
+use tokenbooth::settings::Sources;
 
 use crate::databases::TestDatabase;
 use crate::support::{Answer, TestApp};
@@ -26,6 +27,14 @@ async fn limited_to(burst: u32, db: TestDatabase, trusted_proxies: &str) -> Test
             .with("cors.allowed_origins", "https://app.example.com")
     })
     .await
+}
+
+/// With the limits as they are by default, behind a proxy that a test can play.
+async fn with_limits(db: TestDatabase, change: impl FnOnce(Sources) -> Sources) -> TestApp {
+    let sources = |sources: Sources| {
+        change(sources.with("rate_limit.enabled", "true").with("server.trusted_proxies", "127.0.0.1"))
+    };
+    TestApp::start_with(db, sources).await
 }
 
 /// A request that is answered 404 when no limit is in its way, with these `X-Forwarded-For`.
@@ -75,15 +84,14 @@ on_both_databases! {
         })
         .await;
         let (ada, bob) = (app.sign_in_offline(Person::named("ada")).await, app.sign_in_offline(Person::named("bob")).await);
-        assert_eq!(app.refresh(ada.refresh_token()).await.status, 200);
         assert_eq!(app.link_github(&ada.jwt, GithubUser::named("ada")).await.status, 201);
+        assert_eq!(app.link_github(&ada.jwt, GithubUser::named("ada")).await.status, 200);
         let path = "/api/me/password";
         let password = json!({ "new_password": "correct horse battery staple" });
         assert_eq!(app.send_as("PUT", path, &ada.jwt, &password).await.status, 204);
         app.send_as("DELETE", path, &ada.jwt, &json!({})).await.assert_problem(403, "wrong_password");
         // Spent: on each of them, and whatever comes.
         for refused in [
-            app.refresh(ada.refresh_token()).await,
             app.link_github(&ada.jwt, GithubUser::named("other")).await,
             app.send_as("PUT", path, &ada.jwt, &password).await,
             app.send_as("DELETE", path, &ada.jwt, &json!({})).await,
@@ -91,10 +99,84 @@ on_both_databases! {
             refused.assert_problem(429, "rate_limited");
             assert!(refused.header("ratelimit").starts_with("\"account\";r=0;t="), "{:?}", refused.headers);
         }
-        // Not of another user, not of what she only reads, and she may still leave.
+        // Not of another user, not of her sessions, not of what she only reads, and she may still leave.
         assert_eq!(app.refresh(bob.refresh_token()).await.status, 200);
+        assert_eq!(app.refresh(ada.refresh_token()).await.status, 200);
         assert_eq!(app.me(&ada.jwt).await.status, 200);
         assert_eq!(app.send_as("POST", "/auth/logout-all", &ada.jwt, &Value::Null).await.status, 204);
+    }
+
+    async fn fourteen_devices_of_one_account_refresh_within_a_minute(db: TestDatabase) {
+        let app = with_limits(db, |sources| sources).await;
+        let mut devices = Vec::new();
+        for _ in 0..14 {
+            devices.push(app.sign_in_offline(Person::named("ada")).await.refresh_token().to_owned());
+        }
+        for _ in 0..2 {
+            for token in &mut devices {
+                *token = app.refresh(token).await.assert_signed_in().refresh_token().to_owned();
+            }
+        }
+        // A device that goes on and on is stopped, whichever of its tokens it sends, and the others are not.
+        let mut token = devices[0].clone();
+        for _ in 0..8 {
+            token = app.refresh(&token).await.assert_signed_in().refresh_token().to_owned();
+        }
+        let refused = app.refresh(&token).await;
+        refused.assert_problem(429, "rate_limited");
+        assert!(refused.header("ratelimit").starts_with("\"account\";r=0;t="), "{:?}", refused.headers);
+        app.refresh(&devices[0]).await.assert_problem(429, "rate_limited");
+        app.refresh(&devices[1]).await.assert_signed_in();
+        assert_eq!(app.db.count("sessions"), 14);
+    }
+
+    async fn wrong_passwords_from_elsewhere_do_not_keep_the_owner_out(db: TestDatabase) {
+        let app = with_limits(db, |sources| sources).await;
+        let ada = app.sign_in(Person::named("ada")).await;
+        let password = "correct horse battery staple";
+        let set = app.send_as("PUT", "/api/me/password", &ada.jwt, &json!({ "new_password": password })).await;
+        assert_eq!(set.status, 204, "{}", set.text);
+        let attempt = async |address: &str, email: &str, password: &str| {
+            app.post_from(address, "/auth/password", &json!({ "email": email, "password": password })).await
+        };
+        // Writing the address in other ways gains no attempts.
+        let spellings = ["ada@example.com", "ADA@example.com", " ada@example.com", "ada@example.com\t", "\u{a0}Ada@Example.Com\n"];
+        for spelled in spellings.repeat(2) {
+            attempt("203.0.113.1", spelled, "wrong").await.assert_problem(401, "invalid_credentials");
+        }
+        for spelled in spellings {
+            let refused = attempt("203.0.113.1", spelled, password).await;
+            refused.assert_problem(429, "rate_limited");
+            assert_eq!(refused.header("ratelimit-policy"), "\"account\";q=10;w=60");
+        }
+        attempt("198.51.100.1", "ada@example.com", password).await.assert_signed_in();
+        // From many addresses there are ten times as many.
+        for number in 2..=11 {
+            for _ in 0..10 {
+                attempt(&format!("203.0.113.{number}"), "ada@example.com", "wrong").await;
+            }
+        }
+        let refused = attempt("192.0.2.1", "ada@example.com", "wrong").await;
+        refused.assert_problem(429, "rate_limited");
+        assert_eq!(refused.header("ratelimit-policy"), "\"email\";q=100;w=60");
+        assert!(app.get("/metrics").await.text.contains("tokenbooth_rate_limited_total{policy=\"email\"}"));
+        attempt("192.0.2.1", "bob@example.com", "wrong").await.assert_problem(401, "invalid_credentials");
+        // Who is signed in may still change the password.
+        let body = json!({ "new_password": "another horse battery staple", "current_password": password });
+        assert_eq!(app.send_as("PUT", "/api/me/password", &ada.jwt, &body).await.status, 204);
+    }
+
+    async fn logging_out_counts_for_its_address(db: TestDatabase) {
+        let app = limited_to(3, db, "").await;
+        let token = app.sign_in_offline(Person::named("ada")).await.refresh_token().to_owned();
+        for guessed in ["nonsense", "tbr_nonsense"] {
+            assert_eq!(app.post("/auth/logout", &json!({ "refresh_token": guessed })).await.status, 204);
+        }
+        let refused = app.post("/auth/logout", &json!({ "refresh_token": token })).await;
+        refused.assert_problem(429, "rate_limited");
+        assert!(refused.header("ratelimit").starts_with("\"address\""), "{:?}", refused.headers);
+        assert_eq!(app.db.count("sessions"), 1);
+        assert_eq!(ask(&app, &[]).await.status, 429, "one bucket for all routes");
     }
 
     async fn what_a_bearer_reads_and_what_an_orchestrator_asks_is_never_limited(db: TestDatabase) {
@@ -116,10 +198,14 @@ on_both_databases! {
 fn the_headers_say_which_limit_it_was_and_round_up() {
     let number = |number| NonZeroU32::new(number).expect("not 0");
     for (policy, burst, per_minute, wait, headers) in [
-        ("address", 200, 600, 100_000_000, ["1", "\"address\";q=200;w=20", "\"address\";r=0;t=1"]),
-        ("account", 10, 10, 6_000_000_000, ["6", "\"account\";q=10;w=60", "\"account\";r=0;t=6"]),
-        ("account", 10, 7, 2_000_000_001, ["3", "\"account\";q=10;w=86", "\"account\";r=0;t=3"]),
-        ("address", 1, 600, 0, ["1", "\"address\";q=1;w=1", "\"address\";r=0;t=1"]),
+        (Policy::Address, 200, 600, 100_000_000, ["1", "\"address\";q=200;w=20", "\"address\";r=0;t=1"]),
+        (Policy::Account, 10, 10, 6_000_000_000, ["6", "\"account\";q=10;w=60", "\"account\";r=0;t=6"]),
+        (Policy::Account, 10, 7, 2_000_000_001, ["3", "\"account\";q=10;w=86", "\"account\";r=0;t=3"]),
+        (Policy::Address, 1, 600, 0, ["1", "\"address\";q=1;w=1", "\"address\";r=0;t=1"]),
+        (Policy::Site, 3200, 9600, 1, ["1", "\"site\";q=3200;w=20", "\"site\";r=0;t=1"]),
+        (Policy::Email, 100, 100, 1, ["1", "\"email\";q=100;w=60", "\"email\";r=0;t=1"]),
+        (Policy::FailedProofs, 30, 30, 41_000_000_000, ["41", "\"failed\";q=30;w=60", "\"failed\";r=0;t=41"]),
+        (Policy::FailedProofsInAll, 300, 300, 9_500_000_000, ["10", "\"failed_in_all\";q=300;w=60", "\"failed_in_all\";r=0;t=10"]),
     ] {
         let (burst, per_minute) = (number(burst), number(per_minute));
         let retry_after = Duration::from_nanos(wait);
@@ -211,6 +297,18 @@ async fn ipv6_counts_by_its_64() {
         ],
     )
     .await;
+}
+
+#[actix_web::test]
+async fn a_48_has_sixteen_times_the_limits() {
+    let app = limited_to(1, TestDatabase::sqlite(), "127.0.0.1").await;
+    for subnet in 0..16 {
+        assert_eq!(ask(&app, &[&format!("2001:db8:0:{subnet}::1")]).await.status, 404);
+    }
+    let refused = ask(&app, &["2001:db8:0:ff::1"]).await;
+    refused.assert_problem(429, "rate_limited");
+    assert_eq!(refused.header("ratelimit-policy"), "\"site\";q=16;w=60");
+    assert_eq!(ask(&app, &["2001:db8:1:ff::1"]).await.status, 404);
 }
 
 #[actix_web::test]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokenbooth::clock::Clock;
 use tokenbooth::mock::{GithubUser, Person};
 use tokenbooth::settings::Sources;
 use uuid::Uuid;
@@ -393,6 +394,62 @@ on_both_databases! {
         assert_eq!(one.send_as("POST", "/auth/logout-all", &alice.jwt, &Value::Null).await.status, 204);
         two.me(&alice.jwt).await.assert_problem(401, "invalid_token");
         refused(&two, refreshed(&first).refresh_token()).await;
+    }
+
+    async fn the_oldest_session_ends_when_there_is_one_too_many(db: TestDatabase) {
+        let few = |sources: tokenbooth::settings::Sources| {
+            sources.with("sessions.per_user", "3").with("admin.emails", "ada@example.com")
+        };
+        let one = TestApp::start_with(db, few).await;
+        let two = one.replica(few).await;
+        let ada = one.sign_in(Person::named("ada")).await;
+        let first = one.sign_in_offline(Person::named("bob")).await;
+        let mut others = Vec::new();
+        for app in [&one, &two] {
+            others.push(app.sign_in_offline(Person::named("bob")).await);
+        }
+        // It is the one that began first, however recently it was used.
+        let used = refreshed(&two.refresh(first.refresh_token()).await);
+        // Of another user, and none that is stored.
+        one.sign_in_offline(Person::named("carol")).await;
+        one.sign_in(Person::named("bob")).await;
+        assert_eq!(one.events("session.ended", &ada.jwt).await.len(), 0);
+        others.push(two.sign_in_offline(Person::named("bob")).await);
+        refused(&one, used.refresh_token()).await;
+        let events = one.events("session.ended", &ada.jwt).await;
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!((&events[0]["user_id"], &events[0]["actor_id"]), (&json!(first.user_id), &Value::Null));
+        assert_eq!(events[0]["detail"]["by"], "sessions.per_user");
+        for other in &others {
+            refreshed(&one.refresh(other.refresh_token()).await);
+        }
+        // Two replicas at the same moment.
+        let begun = join_all((0..20).map(|number| {
+            let app = if number % 2 == 0 { &one } else { &two };
+            app.sign_in_offline(Person::named("bob"))
+        }));
+        begun.await;
+        let of_bob = format!("SELECT COUNT(*) AS number FROM sessions WHERE user_id = '{}'", first.user_id);
+        assert_eq!((one.db.number(&of_bob), one.db.count("sessions")), (3, 4));
+        assert_eq!(one.events("session.ended", &ada.jwt).await.len(), 21);
+    }
+
+    async fn sessions_that_are_over_do_not_count(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| sources.with("sessions.per_user", "2")).await;
+        let begin = async || app.sign_in_offline(Person::named("bob")).await;
+        let alive = begin().await;
+        let mut token = alive.refresh_token().to_owned();
+        begin().await;
+        for _ in 0..2 {
+            app.clock.advance(16 * DAY);
+            token = refreshed(&app.refresh(&token).await).refresh_token().to_owned();
+        }
+        // The other one was not used for 32 days.
+        let claims = json!({ "iat": app.clock.now().0, "sub": Person::named("bob").sub });
+        let id_token = app.mock.google().id_token(claims);
+        let body = json!({ "id_token": id_token, "scope": "offline_access" });
+        app.exchange("google", &body).await.assert_signed_in();
+        refreshed(&app.refresh(&token).await);
     }
 
     async fn a_secret_that_is_being_changed_ends_no_session(db: TestDatabase) {

@@ -2,6 +2,7 @@
 
 use tokenbooth::account::housekeeping::{Swept, sweep};
 use tokenbooth::clock::Timestamp;
+use tokenbooth::db::events::{EventFilter, RefusedSignIn};
 use tokenbooth::db::{self, DbConn, ended_sessions, events, revocations, sessions, spent_codes, users};
 use tokenbooth::event::{Actor, EventKind, Origin};
 use tokenbooth::session::Session;
@@ -58,7 +59,7 @@ on_both_databases! {
             ended_sessions::record(&mut conn, Uuid::new_v4(), NOW.plus(-age)).expect("an ended session");
         }
         let swept = |events, sessions, spent_codes, revocations| {
-            Ok(Swept { events, sessions, spent_codes, revocations, ended_sessions: revocations })
+            Ok(Swept { events, refused: 0, sessions, spent_codes, revocations, ended_sessions: revocations })
         };
         assert_eq!(sweep(&db, &settings("5d", "90d"), NOW).await, swept(2, 1, 1, 2));
         // The shorter of the two counts.
@@ -67,6 +68,53 @@ on_both_databases! {
         assert_eq!((database.count("events"), database.count("sessions"), database.count("users")), (2, 2, 1));
         assert_eq!((database.count("spent_codes"), database.count("revocations")), (1, 2));
         assert_eq!(database.count("ended_sessions"), 2);
+    }
+
+    async fn rejected_sign_ins_are_kept_for_a_shorter_time_and_in_smaller_numbers(database: TestDatabase) {
+        let db = open(&database);
+        let mut conn = db::connect(&database.parsed_url()).expect("a connection");
+        let settings = |retention: &str, rows: &str| {
+            let sources = Sources::defaults()
+                .with("token.secret", "the-secret-of-the-tests-0123456789abcdef")
+                .with("events.refused_retention", retention)
+                .with("events.refused_rows", rows);
+            sources.load().expect("good settings")
+        };
+        let origin = |age: i64| Origin { actor: Actor::Stranger, ip: None, request_id: None, at: NOW.plus(-age) };
+        for age in [40 * DAY, 2 * DAY + 1, 2 * DAY, DAY, 0] {
+            event(&mut conn, NOW.plus(-age));
+            let other = origin(age).event(EventKind::TokensRevoked, None, serde_json::json!({}));
+            events::insert(&mut conn, &other).expect("an event");
+        }
+        let swept = sweep(&db, &settings("2d", "100"), NOW).await.expect("swept");
+        assert_eq!(swept, Swept { refused: 2, ..Swept::default() });
+        let swept = sweep(&db, &settings("2d", "2"), NOW).await.expect("swept");
+        assert_eq!(swept, Swept { refused: 1, ..Swept::default() });
+        assert_eq!(sweep(&db, &settings("2d", "2"), NOW).await, Ok(Swept::default()));
+        assert_eq!(database.count("events"), 7);
+        let filter = EventFilter { kind: Some(EventKind::SignInRefused), user_id: None };
+        let kept = events::list(&mut conn, filter, None, 10).expect("events");
+        assert_eq!(kept.iter().map(|event| event.at).collect::<Vec<_>>(), [NOW, NOW.plus(-DAY)]);
+    }
+
+    /// Those of an earlier version have no count, and no key by which another would be added to them.
+    async fn rejected_sign_ins_are_added_to_the_row_of_their_key(database: TestDatabase) {
+        let mut conn = db::connect(&database.parsed_url()).expect("a connection");
+        event(&mut conn, NOW);
+        event(&mut conn, NOW);
+        let add = |conn: &mut DbConn, key: &str, count: u32| {
+            let origin = Origin { actor: Actor::Stranger, ip: None, request_id: None, at: NOW };
+            let event = origin.event(EventKind::SignInRefused, None, serde_json::json!({ "code": "x" }));
+            events::add_refused(conn, &RefusedSignIn { key: key.to_owned(), event, count })
+        };
+        for (key, count, new) in [("a", 3, true), ("b", 1, true), ("a", u32::MAX, false), ("b", 1, false), ("a", 1, false)] {
+            assert_eq!(add(&mut conn, key, count), Ok(new), "{key}");
+        }
+        let mut details: Vec<_> =
+            events::list(&mut conn, EventFilter::default(), None, 10).expect("events").into_iter().map(|event| event.detail).collect();
+        details.reverse();
+        let counted = |count: u64| serde_json::json!({ "code": "x", "count": count });
+        assert_eq!(details, [serde_json::json!({}), serde_json::json!({}), counted(u64::from(u32::MAX) + 4), counted(2)]);
     }
 
     async fn however_many_there_are_they_go_in_batches(database: TestDatabase) {

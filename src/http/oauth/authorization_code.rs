@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use super::super::exchange::record;
 use super::super::origin::place;
 use super::super::redirect_flow::is_app;
+use super::super::refresh::session_limit;
 use super::super::token_answer::{TokenAnswer, wants_refresh_token};
 use super::client_authentication::authenticate_if_sent;
 use super::error::OAuthError;
@@ -83,6 +84,6 @@ async fn redeem(
         return rejected("code_verifier does not belong to the code_challenge");
     }
     // From here on the client has proved that it is the app, or a thief who has everything that the app has.
-    let (user, session) = codes::redeem(&state.db, &code, wanted, origin).await?;
+    let (user, session) = codes::redeem(&state.db, &code, wanted, session_limit(state), origin).await?;
     Ok((SignIn { user, created: code.created, authentication: code.authentication }, session))
 }

@@ -12,6 +12,7 @@ use super::super::browser::{BrowserSession, redirect, tokens_after_sign_in, with
 use super::super::exchange::{find_provider, find_redirect_flow, record};
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
+use super::super::proofs::redeem;
 use super::super::refusals::{OverLimit, WithoutProvider};
 use super::attempt::{Aim, AppReturn, Attempt, invalid_state, spent_cookie};
 use super::target::is_app;
@@ -102,7 +103,7 @@ async fn finish(
             let caller = the_same(visitor, *user_id, *session_id).ok_or_else(|| {
                 invalid_state("the link was begun by somebody else, or that session is over", state)
             })?;
-            let proved = prove(state, provider, &attempt, returned).await?;
+            let proved = prove(state, provider, &attempt, returned, origin).await?;
             identities::link(&state.db, &caller.user, &proved, origin).await?;
             let account = format!("{}/account", state.public_url.path());
             Ok(redirect(StatusCode::FOUND, &account))
@@ -117,7 +118,7 @@ async fn sign_in(
     returned: Returned,
     origin: &Origin,
 ) -> Result<SignIn, ApiError> {
-    let proved = match prove(state, provider, attempt, returned).await {
+    let proved = match prove(state, provider, attempt, returned, origin).await {
         Ok(identity) => expected(state, &attempt.aim, identity).await,
         Err(error) => Err(error),
     };
@@ -155,6 +156,7 @@ async fn prove(
     provider: &dyn Provider,
     attempt: &Attempt,
     returned: Returned,
+    origin: &Origin,
 ) -> Result<VerifiedIdentity, ApiError> {
     let code = code(provider.name(), returned)?;
     let flow = find_redirect_flow(provider)?;
@@ -164,7 +166,7 @@ async fn prove(
         code_verifier: &attempt.code_verifier.clone().into(),
         nonce: &attempt.nonce,
     };
-    Ok(state.providers.redeem(provider, flow, &returned).await?)
+    redeem(state, provider, flow, &returned, origin).await
 }
 
 /// RFC 6749 §4.1.2.1: `access_denied` is the person's word; of the others only trouble is not ours to mend.

@@ -188,7 +188,7 @@ on_both_databases! {
         app.post_form_as("/oauth/token", &service, &[GRANT, ("scope", "more")]).await.assert_oauth_refusal(400, "invalid_scope");
         let events = app.events("sign_in.refused", &ada.jwt).await;
         assert_eq!(events.len(), 1, "{events:?}");
-        assert_eq!(events[0]["detail"], json!({ "method": "client_credentials", "code": "invalid_client" }));
+        assert_eq!(events[0]["detail"], json!({ "method": "client_credentials", "code": "invalid_client", "count": 1 }));
         assert_eq!(events[0]["user_id"], Value::Null);
         let metrics = app.get("/metrics").await.text;
         for (result, count) in [("ok", 1), ("invalid_client", 1), ("invalid_request", 1)] {

@@ -29,7 +29,7 @@ fn an_unknown_section_does_not_start() {
     let expected = "servr: there is no such setting. Did you mean server?";
     assert_eq!(refusal_of("servr.port", VALUE), expected);
     assert_eq!(refusal_of_file("[servr]\nport = 1\n"), expected);
-    let sections = "server, database, token, keys, providers, jwks, http_client, accounts, password, refresh, sign_in, admin, \
+    let sections = "server, database, token, keys, providers, jwks, http_client, accounts, password, refresh, sessions, sign_in, admin, \
                     events, rate_limit, cors, log";
     assert_eq!(refusal_of("port", VALUE), format!("port: there is no such setting. Known here: {sections}"));
 }
@@ -68,6 +68,11 @@ fn a_value_of_the_wrong_type_is_told_what_is_expected() {
         ("rate_limit.address_per_minute", "1.5", rate),
         ("rate_limit.account_burst", "true", rate),
         ("rate_limit.account_per_minute", "100000001", rate),
+        ("rate_limit.failed_per_minute", "0", rate),
+        ("rate_limit.failed_in_all_per_minute", VALUE, rate),
+        ("sessions.per_user", "0", "expected a whole number, 1 or more"),
+        ("events.refused_rows", "0", "expected a whole number, 1 or more"),
+        ("events.refused_retention", "30", duration),
         ("accounts.link_verified_email", VALUE, boolean),
         ("token.access_ttl", VALUE, duration),
         ("database.timeout", "500000000000y", "expected a duration of at most 100 years"),

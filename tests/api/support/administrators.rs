@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tokenbooth::mock::Person;
+use tokenbooth::settings::Sources;
 
 use super::app::{Answer, SignedIn, TestApp};
 use crate::databases::TestDatabase;
@@ -42,6 +43,31 @@ impl TestApp {
                 }
             }
         }
+    }
+
+    /// How many rejected sign-ins of this error code the audit trail counts, or of all with `%`.
+    pub fn refused_sign_ins(&self, code: &str) -> i64 {
+        let count = if self.db.url.starts_with("sqlite") {
+            "json_extract(detail, '$.count')"
+        } else {
+            "CAST(CAST(detail AS json) ->> 'count' AS BIGINT)"
+        };
+        self.db.number(&format!(
+            "SELECT CAST(COALESCE(SUM({count}), 0) AS BIGINT) AS number FROM events \
+             WHERE kind = 'sign_in.refused' AND detail LIKE '%\"code\":\"{code}\"%'"
+        ))
+    }
+
+    /// `POST` of a JSON body from this address, as a proxy tells it. The service must trust `127.0.0.1`.
+    pub async fn post_from(&self, address: &str, path: &str, body: &Value) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.base)).header("x-forwarded-for", address);
+        Answer::of(request.json(body).send().await.expect("an answer")).await
+    }
+
+    /// Another replica on the same database and beside the same providers.
+    pub async fn replica(&self, change: impl FnOnce(Sources) -> Sources) -> Self {
+        let sources = change(Self::sources(&self.mock, &self.db.url).with("token.issuer", &self.base));
+        Self::try_start(self.mock.clone(), TestDatabase::sqlite(), sources).await.expect("a replica")
     }
 
     /// The newest events of a kind, by way of the service.

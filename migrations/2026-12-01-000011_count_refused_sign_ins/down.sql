@@ -1,0 +1,2 @@
+DROP INDEX events_refused;
+ALTER TABLE events DROP COLUMN refused_key;
