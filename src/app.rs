@@ -12,10 +12,10 @@ use actix_web::web::{Data, ServiceConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::account::{AccountRules, RefusedSignIns};
 use crate::account::housekeeping::Housekeeping;
 use crate::account::providers::{self, OtherIssuer};
 use crate::account::revocation_feed::RevocationFeed;
+use crate::account::{AccountRules, RefusedSignIns};
 use crate::clock::{SharedClock, SystemClock, Timestamp};
 use crate::connections::Connections;
 use crate::db::{self, Db, DbError, DbOptions};

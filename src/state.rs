@@ -7,9 +7,9 @@ use actix_web::HttpRequest;
 use actix_web::web::Data;
 use tokio::sync::watch;
 
-use crate::account::{AccountRules, RefusedSignIns};
 use crate::account::housekeeping::Housekeeping;
 use crate::account::revocation_feed::RevocationFeed;
+use crate::account::{AccountRules, RefusedSignIns};
 use crate::clock::SharedClock;
 use crate::db::{Db, DbError};
 use crate::error::ApiError;

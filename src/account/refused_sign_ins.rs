@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::housekeeping;
 use crate::db::events::RefusedSignIn;
 use crate::db::{Db, DbError, events};
-use crate::event::{EventKind, Origin};
+use crate::event::{Event, EventKind, Origin};
 use crate::user::UserId;
 
 /// How long the response to a rejected sign-in waits for its row. The response needs no database, and a slow one must not hold it
@@ -77,7 +77,7 @@ impl RefusedSignIns {
 
 impl Shared {
     /// Adds one, and returns its batch and whether the caller has to begin writing.
-    fn add(&self, key: String, event: impl FnOnce() -> crate::event::Event) -> (u64, bool) {
+    fn add(&self, key: String, event: impl FnOnce() -> Event) -> (u64, bool) {
         let mut waiting = self.lock();
         let full = waiting.rows.len() >= MAX_WAITING;
         match waiting.rows.get_mut(&key) {
@@ -94,16 +94,19 @@ impl Shared {
 
     /// Writes until nothing waits.
     async fn write_all(self: Arc<Self>) {
+        let mut writing = Writing { shared: &self, ended: false };
         while let Some((batch, rows)) = self.take() {
             let rejected: u64 = rows.iter().map(|row| u64::from(row.count)).sum();
-            match self.write(rows).await {
+            let written = self.write(rows).await;
+            self.done.send_replace(batch);
+            match written {
                 Ok(inserted) => self.trim(inserted).await,
                 Err(error) => {
                     log::warn!("{rejected} rejected sign-ins are not in the audit trail: {error}");
                 }
             }
-            self.done.send_replace(batch);
         }
+        writing.ended = true;
     }
 
     fn take(&self) -> Option<(u64, Vec<RefusedSignIn>)> {
@@ -160,6 +163,21 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         // Nothing panics between two writes that belong together.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task that writes. When it is cancelled, with the worker that it runs on, the next rejected sign-in begins another one.
+struct Writing<'a> {
+    shared: &'a Shared,
+    /// It has ended by itself, and said so where the next one looks.
+    ended: bool,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.lock().writing = false;
+        }
     }
 }
 

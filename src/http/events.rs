@@ -40,7 +40,8 @@ pub struct EventView {
     ip: Option<IpAddr>,
     /// `X-Request-Id` of the request.
     request_id: Option<String>,
-    /// More of it, by kind. Never a token, an e-mail or a name.
+    /// More of it, by kind. Never a token, an e-mail or a name. `count` of `sign_in.refused` is how many there were of one address,
+    /// method and error code in one minute.
     #[schema(value_type = Object)]
     detail: Value,
 }

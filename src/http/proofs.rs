@@ -5,9 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::limits::refuse;
 use crate::error::ApiError;
 use crate::event::Origin;
-use crate::provider::{
-    Credential, Outage, Provider, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity,
-};
+use crate::provider::{Credential, Outage, Provider, RedirectFlow, Refusal, ReturnedCode, VerifiedIdentity};
 use crate::state::AppState;
 
 /// Proves a credential with its provider. One that the provider has just rejected is rejected from memory; any other is asked about

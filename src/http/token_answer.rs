@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::answer;
 use super::origin::place;
-use super::refresh::times;
+use super::refresh::session_limit;
 use crate::account::{SignIn, sessions};
 use crate::authentication::Authentication;
 use crate::error::ApiError;
@@ -86,10 +86,9 @@ impl TokenAnswer {
         if !offline_access || !state.settings.refresh.enabled {
             return Self::new(state, user, created, authentication.as_ref(), None);
         }
-        let (place, per_user) = (place(request, origin), state.settings.sessions.per_user);
+        let (place, limit) = (place(request, origin), session_limit(state));
         let begun =
-            sessions::begin(&state.db, &user, authentication.clone(), place, times(state), per_user, origin)
-                .await?;
+            sessions::begin(&state.db, &user, authentication.clone(), place, limit, origin).await?;
         Self::new(state, user, created, authentication.as_ref(), Some((begun.session_id, begun.token)))
     }
 

@@ -134,13 +134,38 @@ impl Drop for Inquiry<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
 
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::Clock;
     use crate::provider::Outage;
 
+    struct Second(AtomicI64);
+
+    impl Clock for Second {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::Relaxed))
+        }
+    }
+
     fn memory() -> RefusedCredentials {
-        RefusedCredentials::new(&(Arc::new(SystemClock) as SharedClock))
+        RefusedCredentials::new(&(Arc::new(Second(AtomicI64::new(0))) as SharedClock))
+    }
+
+    #[actix_web::test]
+    async fn it_lasts_a_minute_and_a_clock_that_is_set_back_does_not_prolong_it() {
+        let clock = Arc::new(Second(AtomicI64::new(1000)));
+        let memory = RefusedCredentials::new(&(Arc::clone(&clock) as SharedClock));
+        for (second, remembered) in [(1000, true), (1059, true), (1060, false), (1059, false)] {
+            if second == 1000 {
+                memory.inquire("github", &token("a")).await.unwrap().refused(&refusal());
+            }
+            clock.0.store(second, Ordering::Relaxed);
+            assert_eq!(memory.inquire("github", &token("a")).await.is_err(), remembered, "{second}");
+        }
+        memory.inquire("github", &token("a")).await.unwrap().refused(&refusal());
+        clock.0.store(1000, Ordering::Relaxed);
+        assert!(memory.inquire("github", &token("a")).await.is_ok());
     }
 
     fn token(text: &str) -> Credential {
@@ -177,7 +202,8 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn of_those_who_ask_at_once_one_asks_the_provider_and_a_client_that_goes_away_keeps_nobody_waiting() {
+    async fn of_those_who_ask_at_once_one_asks_the_provider_and_a_client_that_goes_away_keeps_nobody_waiting()
+    {
         let memory = memory();
         let (first, key) = (memory.inquire("github", &token("a")).await.unwrap(), token("a"));
         let waiting = memory.inquire("github", &key);

@@ -50,7 +50,7 @@ struct Network {
 /// alone: otherwise a client could ask for nothing by disconnecting early.
 #[derive(Debug)]
 #[must_use = "a proof that is dropped counts as failed"]
-pub struct Proof<'a> {
+pub struct PendingProof<'a> {
     budget: &'a FailedProofs,
     provider: &'a str,
     networks: Networks,
@@ -88,13 +88,13 @@ impl FailedProofs {
         provider: &'a str,
         address: IpAddr,
         seed: &RandomState,
-    ) -> Result<Proof<'a>, Exceeded> {
+    ) -> Result<PendingProof<'a>, Exceeded> {
         let networks = Networks::of(address, seed);
         loop {
             // Before the look, or an end in between would be missed.
             let ended = self.ended.notified();
             match self.try_begin(provider, networks, Instant::now()) {
-                Ok(()) => return Ok(Proof { budget: self, provider, networks, end: End::Unknown }),
+                Ok(()) => return Ok(PendingProof { budget: self, provider, networks, end: End::Unknown }),
                 Err(Blocked::Exceeded(exceeded)) => return Err(exceeded),
                 Err(Blocked::Undecided) => ended.await,
             }
@@ -150,13 +150,12 @@ impl FailedProofs {
             }
         }
         if end == End::Failed {
-            match providers.get_mut(provider) {
-                Some(in_all) => in_all.add(now),
-                None => {
-                    let mut in_all = LastMinute::new(now);
-                    in_all.add(now);
-                    providers.insert(provider.to_owned(), in_all);
-                }
+            if let Some(in_all) = providers.get_mut(provider) {
+                in_all.add(now);
+            } else {
+                let mut in_all = LastMinute::new(now);
+                in_all.add(now);
+                providers.insert(provider.to_owned(), in_all);
             }
         }
         drop(counts);
@@ -201,7 +200,7 @@ impl Network {
     }
 }
 
-impl Proof<'_> {
+impl PendingProof<'_> {
     /// Ends a proof that failed, because the provider or we ourselves rejected the credential.
     pub fn failed(mut self) {
         self.end = End::Failed;
@@ -213,7 +212,7 @@ impl Proof<'_> {
     }
 }
 
-impl Drop for Proof<'_> {
+impl Drop for PendingProof<'_> {
     fn drop(&mut self) {
         self.budget.end(self.provider, self.networks, self.end, Instant::now());
     }

@@ -44,7 +44,7 @@ impl LastMinute {
         if self.count(now) <= limit {
             Duration::ZERO
         } else if current <= limit {
-            until_share_is(previous, limit - current).saturating_sub(MINUTE - left)
+            until_share_is(previous, limit - current).saturating_sub(MINUTE.saturating_sub(left))
         } else {
             left + until_share_is(current, limit)
         }
@@ -102,7 +102,7 @@ mod tests {
                 let wait = minute.until_at_most(limit, now);
                 let then = now + wait;
                 assert!(minute.count(then) <= limit, "{events} events, {later} s, {limit}: {wait:?}");
-                let earlier = then - Duration::from_millis(100).min(wait);
+                let earlier = now + wait.saturating_sub(Duration::from_millis(100));
                 assert!(
                     wait.is_zero() || minute.count(earlier) > limit,
                     "{events} events, {later} s, {limit}: {wait:?} is too long"

@@ -19,7 +19,8 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::{Quota, RateLimiter};
 
 use self::buckets::Buckets;
-pub use self::failed_proofs::{FailedProofs, Proof};
+use self::failed_proofs::FailedProofs;
+pub use self::failed_proofs::PendingProof;
 use self::network::{Networks, SITE_FACTOR};
 use crate::session::HashedToken;
 use crate::settings::RateLimitSettings;
@@ -118,12 +119,10 @@ impl RateLimits {
     /// All limits, with nothing counted yet.
     #[must_use]
     pub fn new(settings: &RateLimitSettings) -> Self {
-        let by_address = |policy, factor| {
-            Limit::new(policy, settings.address_burst, settings.address_per_minute, factor)
-        };
-        let by_account = |policy, factor| {
-            Limit::new(policy, settings.account_burst, settings.account_per_minute, factor)
-        };
+        let by_address =
+            |policy, factor| Limit::new(policy, settings.address_burst, settings.address_per_minute, factor);
+        let by_account =
+            |policy, factor| Limit::new(policy, settings.account_burst, settings.account_per_minute, factor);
         Self {
             address: by_address(Policy::Address, 1),
             site: by_address(Policy::Site, SITE_FACTOR),
@@ -174,7 +173,7 @@ impl RateLimits {
         &'a self,
         provider: &'a str,
         address: IpAddr,
-    ) -> Result<Proof<'a>, Exceeded> {
+    ) -> Result<PendingProof<'a>, Exceeded> {
         self.failed_proofs.begin(provider, address, &self.seed).await
     }
 }

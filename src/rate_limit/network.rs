@@ -25,10 +25,7 @@ impl Networks {
             IpAddr::V4(address) => Self { own: seed.hash_one((4, address.to_bits())), site: None },
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
-                Self {
-                    own: seed.hash_one((64, [a, b, c, d])),
-                    site: Some(seed.hash_one((48, [a, b, c]))),
-                }
+                Self { own: seed.hash_one((64, [a, b, c, d])), site: Some(seed.hash_one((48, [a, b, c]))) }
             }
         }
     }

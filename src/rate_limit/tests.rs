@@ -95,7 +95,8 @@ fn each_kind_of_account_is_counted_by_itself() {
 #[test]
 fn attempts_from_elsewhere_leave_the_owner_his_own_until_there_are_ten_times_as_many() {
     let limits = RateLimits::new(&settings());
-    let attempts = |from: &str| (0..5).filter(|_| limits.account(email("ada@mail.com", from)).is_ok()).count();
+    let attempts =
+        |from: &str| (0..5).filter(|_| limits.account(email("ada@mail.com", from)).is_ok()).count();
     assert_eq!(attempts("203.0.113.1"), 2);
     // Of one subscriber all addresses are one.
     assert_eq!(attempts("2001:db8::1") + attempts("2001:db8::2"), 2);
@@ -126,9 +127,7 @@ fn a_refusal_names_its_limit_and_when_to_come_again() {
     let limits = RateLimits::new(&settings());
     let address = "203.0.113.9".parse().unwrap();
     let ada = email("ada@mail.com", "203.0.113.9");
-    assert!(
-        limits.address(address).is_ok() && limits.account(ada).is_ok() && limits.account(ada).is_ok()
-    );
+    assert!(limits.address(address).is_ok() && limits.account(ada).is_ok() && limits.account(ada).is_ok());
     for (refusal, policy, burst, window) in
         [(limits.address(address), "address", 1, 60), (limits.account(ada), "account", 2, 120)]
     {

@@ -193,7 +193,7 @@ async fn a_probe_for_a_made_up_key_does_not_have_valid_tokens_rejected() {
     for iat in [
         json!(now() - 600),
         json!(now() - 60),
-        json!(now() + 61),
+        json!(now() + 120),
         json!(now() + 1_000_000_000),
         json!(i64::MAX),
         json!(f64::MAX),
@@ -205,11 +205,13 @@ async fn a_probe_for_a_made_up_key_does_not_have_valid_tokens_rejected() {
         let answer = app.exchange_id_token(&with_unknown_kid_issued(&app, 1, iat.clone())).await;
         assert_eq!(answer.status, 401, "{iat}: {}", answer.text);
     }
-    for iat in [json!(now()), json!(now() + 59), json!(now() as f64 + 0.5)] {
+    for iat in [json!(now()), json!(now() + 50), json!(now() as f64 + 0.5)] {
         let answer = app.exchange_id_token(&with_unknown_kid_issued(&app, 1, iat.clone())).await;
         assert_eq!(answer.status, 503, "{iat}: {}", answer.text);
     }
-    for (alg, claims) in [("none", json!({})), ("HS256", json!({})), ("RS256", json!({ "iss": "https://id.example.com" }))] {
+    for (alg, claims) in
+        [("none", json!({})), ("HS256", json!({})), ("RS256", json!({ "iss": "https://id.example.com" }))]
+    {
         let header = json!({ "alg": alg, "typ": "JWT", "kid": "made-up" }).to_string();
         let mut all = app.mock.google().claims(claims);
         all["iat"] = json!(now());

@@ -401,7 +401,7 @@ on_both_databases! {
             sources.with("sessions.per_user", "3").with("admin.emails", "ada@example.com")
         };
         let one = TestApp::start_with(db, few).await;
-        let two = one.replica(few).await;
+        let two = one.replica_with(few).await;
         let ada = one.sign_in(Person::named("ada")).await;
         let first = one.sign_in_offline(Person::named("bob")).await;
         let mut others = Vec::new();

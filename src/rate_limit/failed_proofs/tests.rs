@@ -172,7 +172,11 @@ async fn a_hundred_good_proofs_at_once_are_all_let_through_and_a_hundred_bad_one
             let Ok(proof) = budget.begin("github", address, &seed).await else { return false };
             asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             tokio::task::yield_now().await;
-            if good { proof.passed() } else { proof.failed() }
+            if good {
+                proof.passed();
+            } else {
+                proof.failed();
+            }
             true
         });
         let begun = futures_util::future::join_all(proofs).await;

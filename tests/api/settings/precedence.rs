@@ -202,7 +202,10 @@ fn the_compiled_in_defaults_are_those_of_the_contract() {
     assert_eq!((limit.account_burst.get(), limit.account_per_minute.get()), (10, 10));
     assert_eq!((limit.failed_per_minute.get(), limit.failed_in_all_per_minute.get()), (30, 300));
     assert_eq!(settings.sessions.per_user, 100);
-    assert_eq!((settings.events.refused_retention, settings.events.refused_rows), (Duration::from_hours(720), 100_000));
+    assert_eq!(
+        (settings.events.refused_retention, settings.events.refused_rows),
+        (Duration::from_hours(720), 100_000)
+    );
     let password = settings.password;
     assert!(password.enabled && password.concurrency.is_none());
     assert_eq!(

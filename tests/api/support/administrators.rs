@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use tokenbooth::mock::Person;
-use tokenbooth::settings::Sources;
 
 use super::app::{Answer, SignedIn, TestApp};
 use crate::databases::TestDatabase;
@@ -62,12 +61,6 @@ impl TestApp {
     pub async fn post_from(&self, address: &str, path: &str, body: &Value) -> Answer {
         let request = self.http.post(format!("{}{path}", self.base)).header("x-forwarded-for", address);
         Answer::of(request.json(body).send().await.expect("an answer")).await
-    }
-
-    /// Another replica on the same database and beside the same providers.
-    pub async fn replica(&self, change: impl FnOnce(Sources) -> Sources) -> Self {
-        let sources = change(Self::sources(&self.mock, &self.db.url).with("token.issuer", &self.base));
-        Self::try_start(self.mock.clone(), TestDatabase::sqlite(), sources).await.expect("a replica")
     }
 
     /// The newest events of a kind, by way of the service.
