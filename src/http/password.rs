@@ -91,7 +91,10 @@ pub(crate) async fn sign_in_with_password(
     // Before it is counted: another spelling of the address must not be another bucket.
     body.email = nfc(body.email.trim()).into_owned();
     let mode = ClientMode::of_body(body.mode, &request, &state)?;
-    within_account_limit(&state, Account::Email { folded: &folded(&body.email), from: client_of(&origin) })?;
+    within_account_limit(
+        &state,
+        Account::Email { folded: &crate::email::folded(&body.email), from: client_of(&origin) },
+    )?;
     let result = sign_in(&state, body, &mode, &request, &origin).await;
     record(&state, password::METHOD, result.as_ref().map(TokenAnswer::created), &origin).await;
     mode.answer(result?, &state)
@@ -184,11 +187,6 @@ pub(crate) async fn remove_password(
     let proof = Proof { current: current_password, recency: caller.recency(&state) };
     password::remove(&state.db, &state.passwords, &caller.user, proof, &origin).await?;
     Ok(answer::done())
-}
-
-/// Returns the address as it is compared, so that one that is written in another way has no attempts of its own.
-fn folded(email: &str) -> String {
-    email.trim().to_ascii_lowercase()
 }
 
 fn refuse_when_disabled(state: &AppState) -> Result<(), ApiError> {

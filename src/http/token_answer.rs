@@ -87,8 +87,7 @@ impl TokenAnswer {
             return Self::new(state, user, created, authentication.as_ref(), None);
         }
         let (place, limit) = (place(request, origin), session_limit(state));
-        let begun =
-            sessions::begin(&state.db, &user, authentication.clone(), place, limit, origin).await?;
+        let begun = sessions::begin(&state.db, &user, authentication.clone(), place, limit, origin).await?;
         Self::new(state, user, created, authentication.as_ref(), Some((begun.session_id, begun.token)))
     }
 

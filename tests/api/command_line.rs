@@ -146,12 +146,18 @@ fn migrate_brings_the_schema_up_to_date_and_a_service_told_not_to_insists_on_it(
             "the database has no users yet: run `tokenbooth migrate` first"
         );
         let told = run(&["check"], &[("database.url", &url), ("database.migrate_on_start", "false")]).told();
-        assert!(told.contains(&format!("{migrations} migrations are pending. Run `tokenbooth migrate`")), "{told}");
+        assert!(
+            told.contains(&format!("{migrations} migrations are pending. Run `tokenbooth migrate`")),
+            "{told}"
+        );
         let told = run(&["check"], &[("database.url", &url)]).good();
         assert!(told.contains(&format!("{migrations} migrations will run at the next start")), "{told}");
 
         let first = run(&["migrate"], &[("database.url", &url)]).good();
-        assert!(first.ends_with(&format!("{migrations} migrations done, the schema is up to date\n")), "{first}");
+        assert!(
+            first.ends_with(&format!("{migrations} migrations done, the schema is up to date\n")),
+            "{first}"
+        );
         let second = run(&["migrate"], &[("database.url", &url)]).good();
         assert_eq!(second, "0 migrations done, the schema is up to date\n");
         serve().start().url();

@@ -397,7 +397,7 @@ on_both_databases! {
     }
 
     async fn the_oldest_session_ends_when_there_is_one_too_many(db: TestDatabase) {
-        let few = |sources: tokenbooth::settings::Sources| {
+        let few = |sources: Sources| {
             sources.with("sessions.per_user", "3").with("admin.emails", "ada@example.com")
         };
         let one = TestApp::start_with(db, few).await;

@@ -295,16 +295,3 @@ fn columns_in_code() -> Columns {
     }
     tables
 }
-
-/// The folders of migrations from this one on, oldest first.
-fn migrations_since(first: &str) -> Vec<std::path::PathBuf> {
-    let all = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let entries = std::fs::read_dir(all).expect("the folder").map(|entry| entry.expect("an entry").path());
-    let mut folders: Vec<_> = entries
-        .filter(|path| {
-            path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().as_ref() >= first)
-        })
-        .collect();
-    folders.sort();
-    folders
-}
