@@ -31,7 +31,19 @@ pub(super) struct CodeFlow {
     response_mode: ResponseMode,
     /// As the discovery document says when absent.
     prompt: Option<Prompt>,
+    reauthentication: Reauthentication,
     client: ProviderClient,
+}
+
+/// How a provider is asked to authenticate a person again (OpenID Connect Core §3.1.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reauthentication {
+    /// By `prompt=login` and `max_age`, which every OpenID Connect provider has to support (§15.1).
+    Login,
+    /// The provider does not document `login`; it can be made to have the account chosen.
+    SelectAccount,
+    /// The provider documents neither.
+    Unsupported,
 }
 
 /// What the token endpoint answers (OpenID Connect Core §3.1.3.3).
@@ -39,6 +51,18 @@ pub(super) struct CodeFlow {
 struct TokenAnswer {
     id_token: Option<SecretString>,
     access_token: Option<SecretString>,
+}
+
+impl Reauthentication {
+    /// Returns the parameters, without a `prompt` that the provider is known not to support.
+    fn parameters(self, max_age: u64, may_prompt: impl Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+        let prompt = |value: &str| may_prompt(value).then(|| ("prompt", value.to_owned()));
+        match self {
+            Self::Login => prompt("login").into_iter().chain([("max_age", max_age.to_string())]).collect(),
+            Self::SelectAccount => prompt("select_account").into_iter().collect(),
+            Self::Unsupported => Vec::new(),
+        }
+    }
 }
 
 impl CodeFlow {
@@ -57,6 +81,7 @@ impl CodeFlow {
             scopes: SCOPES.to_owned(),
             response_mode: ResponseMode::Query,
             prompt: None,
+            reauthentication: Reauthentication::Login,
             client: client.clone(),
         })
     }
@@ -74,6 +99,11 @@ impl CodeFlow {
     /// For a provider whose documentation says how it is made to show a page, or whose settings do.
     pub(super) fn prompting_by(self, prompt: Option<Prompt>) -> Self {
         Self { prompt, ..self }
+    }
+
+    /// For a provider that does not document `prompt=login`.
+    pub(super) fn reauthenticating_by(self, reauthentication: Reauthentication) -> Self {
+        Self { reauthentication, ..self }
     }
 
     fn token_request(
@@ -189,8 +219,9 @@ impl RedirectFlow for CodeFlow {
     async fn authorization_url(&self, request: &AuthorizationRequest<'_>) -> Result<Url, Outage> {
         let provider = self.id_tokens.provider();
         let discovery = self.id_tokens.keys.discovery().await?;
+        let may_prompt = |value: &str| discovery.may_prompt(value);
         let endpoint =
-            discovery::named(provider, "authorization_endpoint", discovery.authorization_endpoint)?;
+            discovery::named(provider, "authorization_endpoint", discovery.authorization_endpoint.clone())?;
         let mut url = Url::parse(&endpoint)
             .map_err(|_| Outage::bad_answer(provider, "its authorization_endpoint is not a URL"))?;
         // Beside what its query has already (RFC 6749 §3.1).
@@ -205,6 +236,11 @@ impl RedirectFlow for CodeFlow {
             .append_pair("code_challenge_method", "S256");
         if let Some(prompt) = request.prompt.and_then(Prompt::as_parameter) {
             url.query_pairs_mut().append_pair("prompt", prompt);
+        }
+        if let Some(max_age) = request.reauthenticate_within {
+            for (name, value) in self.reauthentication.parameters(max_age, may_prompt) {
+                url.query_pairs_mut().append_pair(name, &value);
+            }
         }
         if self.returns_by_form() {
             url.query_pairs_mut().append_pair("response_mode", "form_post");

@@ -56,6 +56,14 @@ impl Discovery {
             .unwrap_or(Prompt::Unsupported)
     }
 
+    /// Returns whether the provider may be asked with this `prompt`: a value that it does not support may be an error to it.
+    #[must_use]
+    pub fn may_prompt(&self, value: &str) -> bool {
+        self.prompt_values_supported
+            .as_ref()
+            .is_none_or(|supported| supported.iter().any(|known| known == value))
+    }
+
     /// `client_secret_basic` is the default (§3), and what every server must take that gave out a secret (RFC 6749 §2.3.1): the
     /// body only where it is named and that is not.
     #[must_use]

@@ -24,6 +24,8 @@ impl RedirectFlow for Github {
             ("code_challenge_method", "S256"),
         ];
         parameters.extend(request.prompt.and_then(Prompt::as_parameter).map(|prompt| ("prompt", prompt)));
+        // GitHub documents no other value. A GitHub Enterprise Server that is older than the parameter ignores it.
+        parameters.extend(request.reauthenticate_within.map(|_| ("prompt", "select_account")));
         Url::parse_with_params(&format!("{}/login/oauth/authorize", self.web_url), parameters)
             .map_err(|_| Outage::bad_answer(NAME, "providers.github.web_url is not a URL"))
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::client::ProviderClient;
 use super::client_secret::ClientSecret;
-use super::code_flow::CodeFlow;
+use super::code_flow::{CodeFlow, Reauthentication};
 use super::id_token::{IdTokens, Rules};
 use super::identity::is_subject;
 use super::issuer::Issuers;
@@ -80,8 +80,10 @@ impl Google {
                 .and_then(|secret| CodeFlow::new(&id_tokens, ids, secret, client))
                 .map(|flow| {
                     // <https://developers.google.com/identity/openid-connect/openid-connect#authenticationuriparameters>
+                    // lists `none`, `consent` and `select_account`.
                     flow.authenticating_by(Some(ClientAuthentication::Post))
                         .prompting_by(Some(Prompt::SelectAccount))
+                        .reauthenticating_by(Reauthentication::SelectAccount)
                 }),
             id_tokens,
             tokeninfo_url: settings.tokeninfo_url.clone(),

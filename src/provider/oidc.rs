@@ -6,13 +6,13 @@ use async_trait::async_trait;
 
 use super::client::ProviderClient;
 use super::client_secret::{AppleKey, ClientSecret};
-use super::code_flow::CodeFlow;
+use super::code_flow::{CodeFlow, Reauthentication};
 use super::id_token::{IdTokens, Rules};
 use super::issuer::{Issuers, Tenants};
 use super::key_cache::{KeySource, KeysStatus};
 use super::{Credential, CredentialKind, Outage, Provider, RedirectFlow, Refusal, VerifiedIdentity};
 use crate::clock::SharedClock;
-use crate::settings::{APPLE_ISSUERS, JwksSettings, OidcKind, OidcSettings, Tenancy, issuer_of};
+use crate::settings::{APPLE_ISSUERS, JwksSettings, OidcKind, OidcSettings, Prompt, Tenancy, issuer_of};
 
 /// A provider configured by its discovery URL.
 pub(super) struct OpenIdProvider {
@@ -50,6 +50,7 @@ impl OpenIdProvider {
                 flow.authenticating_by(settings.token_endpoint_auth_method)
                     .asking_for(&settings.scopes, settings.response_mode)
                     .prompting_by(settings.prompt)
+                    .reauthenticating_by(reauthentication(settings))
             });
         let kind = match settings.kind {
             OidcKind::Oidc => "oidc",
@@ -59,6 +60,15 @@ impl OpenIdProvider {
         };
         let display_name = settings.display_name.clone().unwrap_or_else(|| name.to_owned());
         Self { id_tokens, redirect, kind, display_name }
+    }
+}
+
+/// Returns how the issuer is asked to authenticate a person again. One that has no `prompt` (Apple; GitLab, where `login` signs the
+/// person out of GitLab) is not asked.
+fn reauthentication(settings: &OidcSettings) -> Reauthentication {
+    match settings.prompt {
+        Some(Prompt::Unsupported) => Reauthentication::Unsupported,
+        _ => Reauthentication::Login,
     }
 }
 

@@ -21,6 +21,9 @@ pub struct AuthorizationRequest<'a> {
     pub code_challenge: &'a str,
     /// What [`RedirectFlow::prompt`] said, when the provider must show a page although it knows the person.
     pub prompt: Option<Prompt>,
+    /// The provider is asked to authenticate the person again, or at least to have the account chosen, although it may know who the
+    /// person is: how many seconds old an authentication may be.
+    pub reauthenticate_within: Option<u64>,
 }
 
 /// The code that a browser brought back, and what shows that it is ours.

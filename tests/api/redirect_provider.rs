@@ -81,6 +81,7 @@ impl Booth {
             nonce: NONCE,
             code_challenge: CHALLENGE,
             prompt: None,
+            reauthenticate_within: None,
         };
         flow.authorization_url(&request).await
     }
