@@ -7,6 +7,7 @@
   const SESSION_ENDS = "tokenbooth_session_ends";
   const MESSAGE = "tokenbooth_message";
   const RETURNED = "tokenbooth_returned";
+  const INTERRUPTED = "tokenbooth_interrupted";
   // Of a session's life, what is left when it is renewed.
   const RESERVE = 0.2;
   const RETRY_MS = 30_000;
@@ -56,6 +57,59 @@
     const here = window.location.pathname + window.location.search;
     go(`${url("/sign-in")}?redirect_to=${encodeURIComponent(here)}`);
   }
+
+  // --- Confirming who one is -------------------------------------------------------------------------------------------
+
+  // A sensitive operation requires a recent sign-in. The page leads to one and back, and says then what was begun. It does not
+  // repeat it by itself: the fields of a form may be secret and are not kept, another account may have signed in meanwhile, and
+  // what is deleted or unlinked should follow from a click on the page that shows it.
+
+  // `known`: the server has already said that the sign-in is too old.
+  function interrupt(control, known) {
+    const { user } = data();
+    keep(ofTab, INTERRUPTED, JSON.stringify({ user, known, page: window.location.pathname, control: control.id }));
+  }
+
+  function toConfirm(control) {
+    interrupt(control, true);
+    const section = control.closest("section[id]")?.id;
+    const here = window.location.pathname + window.location.search + (section ? `#${section}` : "");
+    window.location.assign(`${url("/sign-in")}?redirect_to=${encodeURIComponent(here)}&reauthenticate=1`);
+  }
+
+  function interrupted() {
+    try { return JSON.parse(recall(ofTab, INTERRUPTED)); } catch { return null; }
+  }
+
+  // On the page where the person confirms: that it was reached says that the sign-in was too old.
+  function leadBack() {
+    const begun = interrupted();
+    if (begun) keep(ofTab, INTERRUPTED, JSON.stringify({ ...begun, known: true }));
+  }
+
+  // On the page to which the person comes back. Any other page forgets what was begun.
+  function resume() {
+    const begun = interrupted();
+    if (!begun) return;
+    keep(ofTab, INTERRUPTED, null);
+    if (!begun.known || begun.page !== window.location.pathname || !data().user) return;
+    if (begun.user !== data().user) {
+      return say("You are now signed in to another account than before. Nothing has been changed in either of them.", true);
+    }
+    // Back without a sign-in.
+    if (!data().recent) return;
+    const control = document.getElementById(begun.control);
+    if (!control) return say("You have confirmed that it is you. Repeat what you began.");
+    control.closest("details")?.setAttribute("open", "");
+    control.focus();
+    const name = control.getAttribute("aria-label") ?? control.textContent.trim();
+    say(`You have confirmed that it is you. Repeat what you began: ${name}.`);
+  }
+
+  // The form that begins a link is answered by the server itself, which may lead to the confirmation.
+  document.addEventListener("submit", (event) => {
+    if (event.target.matches("form[data-confirmable]")) interrupt(event.target.querySelector("button"), false);
+  });
 
   // --- The API ---------------------------------------------------------------------------------------------------------
 
@@ -119,6 +173,7 @@
     try {
       const problem = await call(method, path, bodyOf(form));
       if (problem?.code === "invalid_token") return toSignIn();
+      if (problem?.code === "reauthentication_required") return toConfirm(button);
       if (problem) return say(problem.detail, true);
       if (then) return go(then, done);
       say(done ?? "Done.");
@@ -271,5 +326,7 @@
     }
     const signIn = document.querySelector("[data-sign-in]");
     if (signIn) comeBack(signIn.dataset.then);
+    else if (document.querySelector("[data-reauthenticate]")) leadBack();
+    else resume();
   });
 })();

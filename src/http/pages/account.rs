@@ -10,9 +10,10 @@ use super::account_lists::{DeviceRow, IdentityRow};
 use super::html;
 use super::layout::{Layout, Viewer};
 use super::person::Person;
-use super::way_in::{WayIn, ways_in};
+use super::sign_in::url_to_confirm;
+use super::way_in::{WayIn, linked_ways_in, names, ways_in};
 use super::when::When;
-use crate::db::{identities, password_hashes};
+use crate::db::identities;
 use crate::error::ApiError;
 use crate::http::bearer::CurrentSession;
 use crate::http::identities::page_of_identities;
@@ -38,6 +39,12 @@ struct AccountPage {
     more_devices: Option<String>,
     passwords: bool,
     min_length: u32,
+    /// A provider has just authenticated the person, which replaces the current password.
+    proved_by_provider: bool,
+    /// The names of the providers that can do so, for a sentence.
+    confirmers: String,
+    /// The URL at which they do so.
+    confirm_for_password: String,
 }
 
 /// What the account can be opened with.
@@ -61,12 +68,14 @@ pub(in crate::http) struct AccountQuery {
 /// # Errors
 /// 400 for a cursor that is not ours; the database's.
 pub(in crate::http) async fn account(
-    CurrentSession { user, session_id, .. }: CurrentSession,
+    session: CurrentSession,
     state: Data<AppState>,
     query: Query<AccountQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let layout = Layout::new(&state, &request, Some(&user));
+    let layout = Layout::of_session(&state, &request, &session);
+    let recency = session.recency(&state);
+    let CurrentSession { user, session_id, .. } = session;
     let AccountQuery { identities_after, devices_after } = query.into_inner();
     let identities: Page<Identity> = page_of_identities(&state, user.id, &starting(identities_after)).await?;
     let devices = page_of_sessions(&state, &user, session_id, &starting(devices_after)).await?;
@@ -76,6 +85,9 @@ pub(in crate::http) async fn account(
         max_name: MAX_NAME_CHARACTERS,
         since: When(user.created_at),
         keys: keys(&state, &user).await?,
+        proved_by_provider: recency.replaces_password(),
+        confirmers: names(&linked_ways_in(&state, user.id).await?),
+        confirm_for_password: url_to_confirm(&state, "/account#password-section"),
         name: user.name.unwrap_or_default(),
         email: user.email,
         identities: identities
@@ -103,11 +115,8 @@ fn starting(after: Option<String>) -> PageQuery {
 /// As [`crate::account::identities::unlink`] counts; it has the last word.
 async fn keys(state: &AppState, user: &User) -> Result<Keys, ApiError> {
     let id: UserId = user.id;
-    let (stored, identities) = state
-        .db
-        .run(move |conn| Ok((password_hashes::find(conn, id)?, identities::page(conn, id, None, 2)?.len())))
-        .await?;
-    let password = stored.is_some_and(|stored| stored.password_hash.is_some());
+    let identities = state.db.run(move |conn| Ok(identities::page(conn, id, None, 2)?.len())).await?;
+    let password = user.has_password;
     let usable = password && state.settings.password.enabled && user.email.is_some();
     Ok(Keys { password, identities, last: identities == 1 && !usable })
 }

@@ -7,10 +7,11 @@ use serde::Deserialize;
 
 use super::assets;
 use super::person::Person;
+use crate::http::bearer::CurrentSession;
 use crate::http::cookies;
 use crate::http::observe::RoutePattern;
 use crate::state::AppState;
-use crate::user::User;
+use crate::user::{User, UserId};
 
 /// The frame of a page: where it is, and who looks at it.
 pub(super) struct Layout {
@@ -23,6 +24,10 @@ pub(super) struct Layout {
     pub(super) viewer: Viewer,
     /// Whether `/docs` is on this address, and not on `management.listen`.
     pub(super) has_docs: bool,
+    /// The id of the user who looks at the page, so that script notices when another one has signed in.
+    pub(super) user_id: Option<UserId>,
+    /// The sign-in is recent enough for a sensitive operation.
+    pub(super) recent: bool,
     session: Option<SessionLife>,
 }
 
@@ -53,8 +58,16 @@ impl Layout {
             here: own_path_of(request).to_owned(),
             viewer: user.map_or(Viewer::Stranger, Viewer::of),
             has_docs: has_docs(state),
+            user_id: user.map(|user| user.id),
+            recent: false,
             session: user.and_then(|_| session_life(state, request)),
         }
+    }
+
+    /// As [`Layout::new`], for a page from which sensitive operations are done.
+    pub(super) fn of_session(state: &AppState, request: &HttpRequest, session: &CurrentSession) -> Self {
+        let recent = session.recency(state).check().is_ok();
+        Self { recent, ..Self::new(state, request, Some(&session.user)) }
     }
 
     /// Of a page that anybody may be looking at.
@@ -65,6 +78,8 @@ impl Layout {
             url: String::new(),
             viewer: Viewer::Unknown,
             has_docs,
+            user_id: None,
+            recent: false,
             session: None,
         }
     }

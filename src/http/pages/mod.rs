@@ -27,5 +27,5 @@ pub(super) use self::home::home;
 pub(super) use self::navigation::navigation;
 pub use self::refusals::errors_as_pages;
 pub(super) use self::refusals::errors_as_pages_if_asked;
-pub(super) use self::sign_in::sign_in_page;
+pub(super) use self::sign_in::{sign_in_page, url_not_confirmed, url_to_confirm};
 pub(super) use self::users::users;

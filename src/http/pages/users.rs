@@ -5,14 +5,17 @@ use actix_web::web::{Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
+use super::account_lists::IdentityRow;
 use super::html;
 use super::layout::{Layout, Viewer};
 use super::person::Person;
 use super::when::When;
 use crate::account::administration::Account;
 use crate::error::ApiError;
-use crate::http::AdminUser;
 use crate::http::admin::{SearchQuery, page_of_users};
+use crate::http::bearer::AdminSession;
+use crate::http::paging::Page;
+use crate::provider::Providers;
 use crate::state::AppState;
 use crate::user::UserId;
 
@@ -31,23 +34,21 @@ struct UserRow {
     id: UserId,
     person: Person,
     email: Option<String>,
-    /// Their names, each once, with commas.
-    providers: String,
+    identities: Vec<IdentityRow>,
+    has_password: bool,
     created: When,
     last_login: Option<When>,
     admin: bool,
     disabled: bool,
 }
 
-impl From<Account> for UserRow {
-    fn from(Account { user, identities }: Account) -> Self {
-        let mut providers: Vec<&str> = identities.iter().map(|identity| identity.provider.as_str()).collect();
-        providers.sort_unstable();
-        providers.dedup();
+impl UserRow {
+    fn new(Account { user, identities }: Account, providers: &Providers) -> Self {
         Self {
             id: user.id,
             person: Person::of(&user),
-            providers: providers.join(", "),
+            identities: identities.into_iter().map(|one| IdentityRow::new(one, providers)).collect(),
+            has_password: user.has_password,
             created: When(user.created_at),
             last_login: user.last_login_at.map(When),
             admin: user.admin,
@@ -62,17 +63,17 @@ impl From<Account> for UserRow {
 /// # Errors
 /// 400 as `GET /api/admin/users`; the database's.
 pub(in crate::http) async fn users(
-    AdminUser(admin): AdminUser,
+    AdminSession(session): AdminSession,
     state: Data<AppState>,
     query: Query<SearchQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let found = page_of_users(&state, &query).await?;
+    let found: Page<Account> = page_of_users(&state, &query).await?;
     let page = UsersPage {
-        layout: Layout::new(&state, &request, Some(&admin)),
+        layout: Layout::of_session(&state, &request, &session),
         q: query.q.clone().unwrap_or_default(),
         further: query.page.after.is_some(),
-        users: found.items,
+        users: found.items.into_iter().map(|account| UserRow::new(account, &state.providers)).collect(),
         next: found.next,
     };
     html::answer(StatusCode::OK, &page)

@@ -1,6 +1,15 @@
 //! A provider as a button.
 
+use std::collections::BTreeSet;
+
+use crate::db::identities;
+use crate::error::ApiError;
 use crate::provider::Providers;
+use crate::state::AppState;
+use crate::user::UserId;
+
+/// More identities than a person has. Of an account with more, a provider of a later one is not offered.
+const MAX_IDENTITIES: i64 = 200;
 
 /// A provider that browsers can be sent to.
 pub(super) struct WayIn {
@@ -27,4 +36,39 @@ pub(super) fn ways_in(providers: &Providers) -> Vec<WayIn> {
         _ => 2,
     });
     ways
+}
+
+/// Returns those that are linked to this account.
+///
+/// # Errors
+/// Returns 503 if the database fails.
+pub(super) async fn linked_ways_in(state: &AppState, id: UserId) -> Result<Vec<WayIn>, ApiError> {
+    let linked = state.db.run(move |conn| identities::page(conn, id, None, MAX_IDENTITIES)).await?;
+    let linked: BTreeSet<String> = linked.into_iter().map(|identity| identity.provider).collect();
+    Ok(ways_in(&state.providers).into_iter().filter(|way| linked.contains(&way.provider)).collect())
+}
+
+/// Returns the names for a sentence: `A, B or C`.
+pub(super) fn names(ways: &[WayIn]) -> String {
+    let names: Vec<&str> = ways.iter().map(|way| way.name.as_str()).collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{WayIn, names};
+
+    #[test]
+    fn names_make_a_sentence() {
+        let way_in = |name: &&str| WayIn { provider: String::new(), kind: "oidc", name: (*name).to_owned() };
+        for (ways, expected) in
+            [(&[][..], ""), (&["A"], "A"), (&["A", "B"], "A or B"), (&["A", "B", "C"], "A, B or C")]
+        {
+            assert_eq!(names(&ways.iter().map(way_in).collect::<Vec<_>>()), expected);
+        }
+    }
 }

@@ -34,7 +34,15 @@ pub(super) struct Attempt {
 #[derive(Serialize, Deserialize)]
 pub(super) enum Aim {
     /// This browser is to be signed in, and goes on to `redirect_to`.
-    SignIn { redirect_to: String },
+    SignIn {
+        redirect_to: String,
+        /// The provider is asked to authenticate the person again.
+        #[serde(default)]
+        reauthenticate: bool,
+        /// The account that the sign-in has to belong to: a signed-in person confirms who they are. Any account if it is absent.
+        #[serde(default)]
+        confirms: Option<Uuid>,
+    },
     /// An app is to get a code.
     App(AppReturn),
     /// The user of this session gets one more way in.
@@ -68,6 +76,11 @@ impl Attempt {
             expires_at: state.clock.now().after(state.settings.sign_in.state_ttl).0,
             aim,
         })
+    }
+
+    /// Returns whether the provider is asked to authenticate the person again.
+    pub(super) fn reauthenticate(&self) -> bool {
+        matches!(self.aim, Aim::SignIn { reauthenticate: true, .. })
     }
 
     /// Its cookie, and before that the ones it displaces.

@@ -2,14 +2,15 @@
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, Path, Query};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use serde::Deserialize;
 use url::Url;
 
-use super::super::bearer::CurrentSession;
-use super::super::browser::{redirect, with_cookies};
+use super::super::bearer::{CurrentSession, Visitor};
+use super::super::browser::{redirect, wants_html, with_cookies};
 use super::super::exchange::{find_provider, find_redirect_flow};
 use super::super::limits::{WithinAddressLimit, within_account_limit};
+use super::super::pages;
 use super::super::refusals::{OverLimit, WithoutProvider, WithoutRecentSignIn};
 use super::app;
 use super::ask::ask_or_send;
@@ -27,6 +28,9 @@ const MAX_STATE_BYTES: usize = 512;
 /// The one `code_challenge_method`.
 const S256: &str = "S256";
 
+/// Where the form is that begins a link.
+const LINKS_OF_ACCOUNT: &str = "/account#identities";
+
 /// What a sign-in is begun with.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -42,6 +46,10 @@ pub(crate) struct LoginQuery {
     code_challenge_method: Option<String>,
     /// An app's: `sign_in.client_id`, which it is when absent, too.
     client_id: Option<String>,
+    /// `1`: the provider is asked to authenticate the person again (`prompt`, `max_age`), and a browser that is signed in stays so
+    /// unless the same account comes back. Not for apps.
+    #[param(example = "1")]
+    reauthenticate: Option<String>,
 }
 
 /// Sign in by way of a browser
@@ -76,7 +84,7 @@ pub(crate) async fn begin_sign_in(
     let query = query.into_inner();
     match RedirectTarget::read(query.redirect_to.as_deref(), &state)? {
         RedirectTarget::Page(redirect_to) => {
-            let aim = Aim::SignIn { redirect_to };
+            let aim = sign_in_to(redirect_to, query.reauthenticate.is_some(), &request).await?;
             send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::FOUND).await
         }
         RedirectTarget::App(redirect_uri) => {
@@ -86,9 +94,25 @@ pub(crate) async fn begin_sign_in(
     }
 }
 
+/// The purpose of a sign-in that ends at a page. One that confirms who is signed in has to belong to the same account.
+async fn sign_in_to(
+    redirect_to: String,
+    reauthenticate: bool,
+    request: &HttpRequest,
+) -> Result<Aim, ApiError> {
+    let confirms = if reauthenticate {
+        let Visitor(session) = Visitor::extract(request).await?;
+        session.map(|session| session.user.id.into())
+    } else {
+        None
+    };
+    Ok(Aim::SignIn { redirect_to, reauthenticate, confirms })
+}
+
 /// Link another identity to the account that this browser is signed in to
 ///
-/// From a page's form. Sends the browser to the provider, and back to `/account`.
+/// From a page's form. Sends the browser to the provider, and back to `/account`. If the sign-in is older than
+/// `accounts.fresh_for`, a client that accepts HTML is sent to the sign-in page first.
 #[utoipa::path(
     post,
     path = "/auth/{provider}/link",
@@ -96,7 +120,7 @@ pub(crate) async fn begin_sign_in(
     tag = "browser",
     params(("provider" = String, Path, description = "`google`, `github`, or the name of a configured provider", example = "github")),
     responses(
-        (status = 303, description = "To the provider, with a cookie for this link", headers(("Location" = String, description = "The provider's page"))),
+        (status = 303, description = "To the provider, with a cookie for this link; or to the sign-in page, where a person whose sign-in is not recent signs in again", headers(("Location" = String, description = "The provider's page, or `/sign-in`"))),
         (status = 403, description = "`csrf_failed`", body = Problem, content_type = "application/problem+json"),
         OverLimit,
         WithoutRecentSignIn,
@@ -111,7 +135,12 @@ pub(crate) async fn begin_link(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
-    caller.recency(&state).check()?;
+    if let Err(not_recent) = caller.recency(&state).check() {
+        if !wants_html(&request) {
+            return Err(not_recent.into());
+        }
+        return Ok(redirect(StatusCode::SEE_OTHER, &pages::url_to_confirm(&state, LINKS_OF_ACCOUNT)));
+    }
     within_account_limit(&state, Account::User(caller.user.id))?;
     let aim = Aim::Link { user_id: caller.user.id.into(), session_id: caller.session_id };
     send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::SEE_OTHER).await
@@ -121,7 +150,14 @@ impl LoginQuery {
     /// What the form of our own page repeats; an app has sent the rest already.
     pub(super) fn of_app(state: Option<String>, code_challenge: Option<String>) -> Self {
         let code_challenge_method = Some(S256.to_owned());
-        Self { redirect_to: None, state, code_challenge, code_challenge_method, client_id: None }
+        Self {
+            redirect_to: None,
+            state,
+            code_challenge,
+            code_challenge_method,
+            client_id: None,
+            reauthenticate: None,
+        }
     }
 
     /// What an app sends (RFC 6749 §4.1.1, RFC 7636 §4.3).
@@ -188,6 +224,7 @@ async fn authorization_url(
         nonce: &attempt.nonce,
         code_challenge: CodeChallenge::of(&attempt.code_verifier).as_str(),
         prompt,
+        reauthenticate_within: attempt.reauthenticate().then(|| state.settings.accounts.fresh_for.as_secs()),
     })
     .await
 }

@@ -8,10 +8,11 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::super::bearer::{CurrentSession, Visitor};
-use super::super::browser::{BrowserSession, redirect, tokens_after_sign_in, with_cookies};
+use super::super::browser::{BrowserSession, redirect, tokens_after_sign_in, wants_html, with_cookies};
 use super::super::exchange::{find_provider, find_redirect_flow, record};
 use super::super::limits::WithinAddressLimit;
 use super::super::origin::RequestOrigin;
+use super::super::pages;
 use super::super::proofs::redeem;
 use super::super::refusals::{OverLimit, WithoutProvider};
 use super::attempt::{Aim, AppReturn, Attempt, invalid_state, spent_cookie};
@@ -85,8 +86,15 @@ async fn finish(
 ) -> Result<HttpResponse, ApiError> {
     let attempt = Attempt::find(returned.state.as_deref(), provider.name(), request, state)?;
     match &attempt.aim {
-        Aim::SignIn { redirect_to } => {
-            let signed_in = sign_in(state, provider, &attempt, returned, origin).await?;
+        Aim::SignIn { redirect_to, confirms, .. } => {
+            let signed_in = match sign_in(state, provider, &attempt, returned, origin).await {
+                Err(error) if confirms.is_some() && is_not_confirmed(&error) && wants_html(request) => {
+                    let mut back = redirect(StatusCode::FOUND, &pages::url_not_confirmed(state, redirect_to));
+                    error.note(&mut back);
+                    return Ok(back);
+                }
+                result => result?,
+            };
             let tokens = tokens_after_sign_in(state, signed_in, request, origin).await?;
             Ok(BrowserSession::new(state, tokens)?.into_redirect(StatusCode::FOUND, redirect_to))
         }
@@ -130,24 +138,34 @@ async fn sign_in(
     result
 }
 
-/// The identity, unless the person agreed to sign an app in as another account. It is compared before anything is stored.
+/// Returns the identity, unless the sign-in has to belong to an account that it does not belong to. That is found out before anything
+/// is stored: a person who chooses the wrong account at the provider must not find a new, empty account here.
 async fn expected(
     state: &AppState,
     aim: &Aim,
     identity: VerifiedIdentity,
 ) -> Result<VerifiedIdentity, ApiError> {
-    let Aim::App(AppReturn { account: Some(agreed), .. }) = aim else { return Ok(identity) };
+    let (agreed, detail) = match aim {
+        Aim::SignIn { confirms: Some(account), .. } => (
+            account,
+            "the account chosen at the provider does not belong to the account that was to be confirmed",
+        ),
+        Aim::App(AppReturn { account: Some(account), .. }) => (
+            account,
+            "the account chosen at the provider does not belong to the account that was to be signed in: begin again, and \
+             choose \"Use another account\"",
+        ),
+        _ => return Ok(identity),
+    };
     match state.db.identity(identity.key()).await? {
         Some((_, user)) if Uuid::from(user.id) == *agreed => Ok(identity),
-        _ => {
-            let provider = &identity.provider;
-            let detail = format!(
-                "the account chosen at {provider} does not belong to the account that was to be signed in: begin again, and \
-                 choose \"Use another account\""
-            );
-            Err(ApiError::new(Code::AccessDenied, detail))
-        }
+        _ => Err(ApiError::new(Code::AccessDenied, detail)),
     }
+}
+
+/// Returns whether the person called the sign-in off at the provider, or chose an account there that [`expected`] does not accept.
+fn is_not_confirmed(error: &ApiError) -> bool {
+    error.code() == Code::AccessDenied
 }
 
 /// The code is exchanged for the provider's token, which is proved and forgotten.
