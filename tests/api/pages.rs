@@ -1,5 +1,7 @@
 //! The pages: what a browser is told with them, whom they are shown to, and that nothing in them is what somebody typed.
 
+mod confirming;
+
 use std::collections::BTreeSet;
 
 use reqwest::header::{ACCEPT, COOKIE, IF_NONE_MATCH};
@@ -281,7 +283,54 @@ on_both_databases! {
         assert_eq!(app.send_as("PUT", "/api/me/password", &alice.jwt, &new).await.status, 204);
         let page = app.get_as("/account", &alice.jwt).await.text;
         assert_eq!(page.matches("data-action=\"unlink\"").count(), 1);
-        assert!(page.contains("id=\"current-password\"") && page.contains("id=\"remove-password\""), "{page}");
+        // Google has just authenticated her, which replaces the current password.
+        assert!(page.contains("id=\"proved-by-provider\"") && page.contains("id=\"remove-password\""), "{page}");
+        assert!(!page.contains("name=\"current_password\"") && !page.contains("id=\"confirm-for-password\""), "{page}");
+        assert!(page.contains("A password is set.") && !page.contains("No password is set."), "{page}");
+        app.clock.advance(601);
+        let page = app.get_as("/account", &alice.jwt).await.text;
+        assert_eq!(page.matches("name=\"current_password\"").count(), 2);
+        assert!(!page.contains("id=\"proved-by-provider\""), "{page}");
+        let confirm = "href=\"/sign-in?redirect_to=%2Faccount%23password%2Dsection&#38;reauthenticate=1\"";
+        assert!(page.contains(confirm) && page.contains("sign in again with Google<"), "{page}");
+        // A password proves the person, and not that the person knows it from before.
+        let body = json!({ "email": "alice@example.com", "password": "a horse and a battery" });
+        let by_password = app.post("/auth/password", &body).await.assert_signed_in();
+        let page = app.get_as("/account", &by_password.jwt).await.text;
+        assert_eq!(page.matches("name=\"current_password\"").count(), 2);
+    }
+
+    async fn a_page_says_whether_the_sign_in_is_recent(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        for path in ["/account", "/admin"] {
+            let page = app.get_as(path, &ada.jwt).await.text;
+            assert_eq!((values(&page, "data-recent"), values(&page, "data-user")), (vec!["true"], vec![&*ada.user_id]));
+        }
+        app.clock.advance(601);
+        for path in ["/account", "/admin"] {
+            let page = app.get_as(path, &ada.jwt).await.text;
+            assert_eq!((values(&page, "data-recent"), values(&page, "data-user")), (vec![], vec![&*ada.user_id]));
+        }
+        assert!(values(&app.get("/sign-in").await.text, "data-user").is_empty());
+    }
+
+    async fn administrators_see_the_sign_in_methods_of_a_user_and_can_remove_each(db: TestDatabase) {
+        let (app, ada) = TestApp::start_with_ada(db).await;
+        let bob = app.sign_in(Person::named("bob")).await;
+        let github = app.link_github(&bob.jwt, GithubUser::named("bob-on-github")).await.json;
+        let path = format!("/admin?q={}", "bob%40");
+        assert!(app.get_as(&path, &ada.jwt).await.text.contains("No password"));
+        let new = json!({ "new_password": "a horse and a battery" });
+        assert_eq!(app.send_as("PUT", "/api/me/password", &bob.jwt, &new).await.status, 204);
+        let page = app.get_as(&path, &ada.jwt).await.text;
+        let actions = ["unlink", "unlink", "remove-password", "disable", "promote", "revoke", "delete"];
+        assert_eq!(values(&page, "data-action"), actions);
+        let id = github["id"].as_str().expect("an id");
+        let paths = values(&page, "data-path");
+        for wanted in [format!("/api/admin/users/{}/identities/{id}", bob.user_id), format!("/api/admin/users/{}/password", bob.user_id)] {
+            assert!(paths.contains(&wanted.as_str()), "{paths:?}");
+        }
+        assert!(!page.contains("No password"), "{page}");
     }
 
     async fn without_passwords_no_page_speaks_of_them(db: TestDatabase) {
@@ -312,7 +361,7 @@ on_both_databases! {
         assert_eq!(found, ids);
 
         let page = app.get_as("/admin?q=user7%40", &ada.jwt).await.text;
-        assert_eq!(values(&page, "data-action"), ["disable", "promote", "revoke", "delete"]);
+        assert_eq!(values(&page, "data-action"), ["unlink", "disable", "promote", "revoke", "delete"]);
         assert!(app.get_as("/admin?q=nobody-of-that-name", &ada.jwt).await.text.contains("Nobody is found"));
         let page = app.get_as("/admin/events?kind=&user_id=", &ada.jwt).await.text;
         assert!(page.contains("sign_in.first") && page.contains("id=\"next-page\""), "{page}");

@@ -82,6 +82,13 @@ async fn every_page_can_be_used_by_everybody_on_every_screen() {
     judge("/account", "account").await;
     judge("/admin", "admin").await;
     judge("/admin/events", "events").await;
+    judge("/sign-in?redirect_to=/account&reauthenticate=failed", "confirm").await;
+    let password = json!({ "new_password": "correct horse battery" });
+    assert_eq!(app.send_as("PUT", "/api/me/password", &ada.jwt, &password).await.status, 204);
+    judge("/account", "account-with-password").await;
+    app.clock.advance(601);
+    judge("/account", "account-with-password-later").await;
+    judge("/sign-in?redirect_to=/account&reauthenticate=1", "confirm-with-password").await;
 
     if let Some(axe) = &axe {
         // That something would have been found.

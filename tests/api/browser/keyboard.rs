@@ -98,6 +98,30 @@ async fn a_keyboard_is_enough_to_agree_to_an_app_or_to_call_it_off() {
 }
 
 #[actix_web::test]
+async fn a_keyboard_is_enough_to_confirm_who_one_is_and_go_on() {
+    let Some(turn) = turn().await else { return };
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let browser = turn.browser().await;
+    browser.sign_in(&app, "google", "alice").await;
+    app.clock.advance(601);
+    browser.tab_to("link-github").await;
+    browser.press(ENTER).await;
+    browser.until_at("/sign-in?redirect_to=%2Faccount%23identities&reauthenticate=1").await;
+    browser.tab_to("sign-in-google").await;
+    browser.press(ENTER).await;
+    browser.tab_to("as-alice").await;
+    browser.press(ENTER).await;
+    browser.until_at("/account#identities").await;
+    browser.until("return document.activeElement.id === 'link-github'").await;
+    browser.press(ENTER).await;
+    browser.until_text("h1", "Mock GitHub").await;
+    browser.tab_to("as-alice").await;
+    browser.press(ENTER).await;
+    browser.until_at("/account").await;
+    assert_eq!(app.db.count("identities"), 2);
+}
+
+#[actix_web::test]
 async fn the_first_stop_skips_to_the_content() {
     let Some(turn) = turn().await else { return };
     let app = TestApp::start(TestDatabase::sqlite()).await;

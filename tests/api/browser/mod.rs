@@ -19,6 +19,7 @@ mod sign_in;
 mod sign_out;
 mod site;
 mod staying;
+mod step_up;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
