@@ -1,7 +1,9 @@
 //! A sensitive operation whose sign-in is too old leads through a sign-in, and back to what was begun.
+//!
+//! People sign in with GitHub here: an ID token of the mock Google is as old as its `iat` says, which the tests' clock does not move.
 
 use serde_json::json;
-use tokenbooth::mock::Person;
+use tokenbooth::mock::{GithubUser, Person};
 
 use super::chromium::Chromium;
 use super::turn;
@@ -13,10 +15,10 @@ const PASSWORD: &str = "correct horse battery";
 const LONG_AGO: i64 = 601;
 
 impl Chromium {
-    /// Waits for the page that asks for a sign-in, confirms with Google, and waits for the page that was left.
+    /// Waits for the page that asks for a sign-in, confirms with GitHub, and waits for the page that was left.
     async fn confirm_and_return(&self, person: &str, page: &str) {
         self.until_text("h1", "Confirm that it is you").await;
-        self.click("#sign-in-google").await;
+        self.click("#sign-in-github").await;
         self.consent(person).await;
         self.until_at(page).await;
         self.settled().await;
@@ -38,15 +40,15 @@ fn passwords(app: &TestApp) -> i64 {
 async fn an_unlink_is_repeated_after_a_sign_in_to_the_same_account_and_no_other() {
     let Some(turn) = turn().await else { return };
     let app = TestApp::start(TestDatabase::sqlite()).await;
-    app.sign_in(Person::named("bob")).await;
+    app.exchange_github(GithubUser::named("bob")).await.assert_signed_in();
     let browser = turn.browser().await;
-    browser.sign_in(&app, "google", "alice").await;
-    browser.click("#link-github").await;
+    browser.sign_in(&app, "github", "alice").await;
+    browser.click("#link-google").await;
     browser.consent("alice").await;
     browser.until_at("/account").await;
     app.clock.advance(LONG_AGO);
 
-    let unlink = "#identities button[aria-label^='Unlink GitHub']";
+    let unlink = "#identities button[aria-label^='Unlink Google']";
     browser.click(unlink).await;
     browser.click("#confirm-yes").await;
     browser.until_at("/sign-in?redirect_to=%2Faccount%23identities&reauthenticate=1").await;
@@ -60,7 +62,7 @@ async fn an_unlink_is_repeated_after_a_sign_in_to_the_same_account_and_no_other(
     browser.console().await;
 
     browser.confirm_and_return("alice", "/account#identities").await;
-    browser.until_resumed(unlink, "Unlink GitHub alice@example.com").await;
+    browser.until_resumed(unlink, "Unlink Google alice@example.com").await;
     assert_eq!(app.db.count("identities"), 3, "nothing is done without a click");
     browser.click(unlink).await;
     browser.click("#confirm-yes").await;
@@ -73,7 +75,7 @@ async fn who_comes_back_without_a_sign_in_or_as_somebody_else_is_not_told_to_go_
     let Some(turn) = turn().await else { return };
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let browser = turn.browser().await;
-    browser.sign_in(&app, "google", "alice").await;
+    browser.sign_in(&app, "github", "alice").await;
     app.clock.advance(LONG_AGO);
     browser.fill("#new-password", PASSWORD).await;
     browser.click("#set-password").await;
@@ -91,7 +93,7 @@ async fn who_comes_back_without_a_sign_in_or_as_somebody_else_is_not_told_to_go_
     app.db.execute("UPDATE users SET token_version = token_version + 1");
     browser.visit(&format!("{}{confirm}", app.base)).await;
     browser.until_text("h1", "Sign in").await;
-    browser.click("#sign-in-google").await;
+    browser.click("#sign-in-github").await;
     browser.consent("bob").await;
     browser.until_at("/account#password-section").await;
     browser.until_text("#message[role=alert]", "You are now signed in to another account than before.").await;
@@ -103,7 +105,7 @@ async fn a_first_password_is_set_after_a_sign_in() {
     let Some(turn) = turn().await else { return };
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let browser = turn.browser().await;
-    browser.sign_in(&app, "google", "alice").await;
+    browser.sign_in(&app, "github", "alice").await;
     browser.until_text("#password-state", "No password is set.").await;
     app.clock.advance(LONG_AGO);
     browser.fill("#new-password", PASSWORD).await;
@@ -125,10 +127,11 @@ async fn a_first_password_is_set_after_a_sign_in() {
 #[actix_web::test]
 async fn an_administrator_promotes_after_a_sign_in() {
     let Some(turn) = turn().await else { return };
-    let (app, _) = TestApp::start_with_ada(TestDatabase::sqlite()).await;
+    let (app, ada) = TestApp::start_with_ada(TestDatabase::sqlite()).await;
+    app.link_github(&ada.jwt, GithubUser::named("ada")).await;
     let alice = app.sign_in(Person::named("alice")).await;
     let browser = turn.browser().await;
-    browser.sign_in(&app, "google", "ada").await;
+    browser.sign_in(&app, "github", "ada").await;
     app.clock.advance(LONG_AGO);
     browser.visit(&format!("{}/admin?q=alice", app.base)).await;
     let role = format!("#role-{}", alice.user_id);
@@ -148,16 +151,16 @@ async fn the_form_that_links_leads_through_a_sign_in_with_script() {
     let Some(turn) = turn().await else { return };
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let browser = turn.browser().await;
-    browser.sign_in(&app, "google", "alice").await;
+    browser.sign_in(&app, "github", "alice").await;
     app.clock.advance(LONG_AGO);
-    browser.click("#link-github").await;
+    browser.click("#link-google").await;
     browser.until_at("/sign-in?redirect_to=%2Faccount%23identities&reauthenticate=1").await;
     browser.confirm_and_return("alice", "/account#identities").await;
-    browser.until_resumed("#link-github", "Link GitHub").await;
-    browser.click("#link-github").await;
+    browser.until_resumed("#link-google", "Link Google").await;
+    browser.click("#link-google").await;
     browser.consent("alice").await;
     browser.until_at("/account").await;
-    browser.until_text("#identities", "GitHub alice@example.com").await;
+    browser.until_text("#identities", "Google alice@example.com").await;
     assert_eq!(browser.text("#message").await, "", "there is nothing to repeat");
     assert_eq!(app.db.count("identities"), 2);
     browser.assert_quiet().await;
@@ -169,20 +172,20 @@ async fn the_form_that_links_leads_through_a_sign_in_without_script() {
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let browser = turn.browser_with(&["--blink-settings=scriptEnabled=false"]).await;
     browser.visit(&format!("{}/account", app.base)).await;
-    browser.click_at_once("#sign-in-google").await;
+    browser.click_at_once("#sign-in-github").await;
     browser.click_at_once("#as-alice").await;
     browser.until_at("/account").await;
     app.clock.advance(LONG_AGO);
-    browser.click_at_once("#link-github").await;
+    browser.click_at_once("#link-google").await;
     browser.until_at("/sign-in?redirect_to=%2Faccount%23identities&reauthenticate=1").await;
     browser.until_text("h1", "Confirm that it is you").await;
-    browser.click_at_once("#sign-in-google").await;
+    browser.click_at_once("#sign-in-github").await;
     browser.click_at_once("#as-alice").await;
     browser.until_at("/account#identities").await;
-    browser.click_at_once("#link-github").await;
+    browser.click_at_once("#link-google").await;
     browser.click_at_once("#as-alice").await;
     browser.until_at("/account").await;
-    browser.until_text("#identities", "GitHub").await;
+    browser.until_text("#identities", "Google alice@example.com").await;
     assert_eq!(app.db.count("identities"), 2);
 }
 
@@ -190,7 +193,7 @@ async fn the_form_that_links_leads_through_a_sign_in_without_script() {
 async fn a_forgotten_password_is_replaced_after_a_sign_in_with_a_provider() {
     let Some(turn) = turn().await else { return };
     let app = TestApp::start(TestDatabase::sqlite()).await;
-    let alice = app.sign_in(Person::named("alice")).await;
+    let alice = app.exchange_github(GithubUser::named("alice")).await.assert_signed_in();
     let forgotten = json!({ "new_password": "nobody remembers this one" });
     assert_eq!(app.send_as("PUT", "/api/me/password", &alice.jwt, &forgotten).await.status, 204);
     let browser = turn.browser().await;
@@ -198,7 +201,7 @@ async fn a_forgotten_password_is_replaced_after_a_sign_in_with_a_provider() {
     let hint =
         "Forgot your password? Sign in with Google, GitHub or acme, and set a new one on your account page.";
     browser.until_text("#password-hint", hint).await;
-    browser.click("#sign-in-google").await;
+    browser.click("#sign-in-github").await;
     browser.consent("alice").await;
     browser.until_at("/account").await;
     browser.until_text("#proved-by-provider", "you are not asked for the current password").await;
@@ -219,7 +222,7 @@ async fn a_forgotten_password_is_replaced_after_a_sign_in_with_a_provider() {
     browser.until_at("/account").await;
     // That was the password, which does not replace itself.
     browser.until_text("#password-section", "Current password").await;
-    browser.until_text("#forgot-password", "sign in again with Google").await;
+    browser.until_text("#forgot-password", "sign in again with GitHub").await;
 }
 
 #[actix_web::test]
@@ -227,8 +230,8 @@ async fn an_owner_removes_the_password_that_a_thief_has_set() {
     let Some(turn) = turn().await else { return };
     let app = TestApp::start(TestDatabase::sqlite()).await;
     let browser = turn.browser().await;
-    browser.sign_in(&app, "google", "alice").await;
-    let stolen = app.sign_in(Person::named("alice")).await;
+    browser.sign_in(&app, "github", "alice").await;
+    let stolen = app.exchange_github(GithubUser::named("alice")).await.assert_signed_in();
     let of_thief = json!({ "new_password": PASSWORD });
     assert_eq!(app.send_as("PUT", "/api/me/password", &stolen.jwt, &of_thief).await.status, 204);
     app.sign_in_with_password("alice@example.com", PASSWORD).await.assert_signed_in();
@@ -254,13 +257,14 @@ async fn an_owner_removes_the_password_that_a_thief_has_set() {
 #[actix_web::test]
 async fn an_administrator_takes_the_sign_in_methods_of_a_thief_away() {
     let Some(turn) = turn().await else { return };
-    let (app, _) = TestApp::start_with_ada(TestDatabase::sqlite()).await;
+    let (app, ada) = TestApp::start_with_ada(TestDatabase::sqlite()).await;
+    app.link_github(&ada.jwt, GithubUser::named("ada")).await;
     let bob = app.sign_in(Person::named("bob")).await;
-    app.link_github(&bob.jwt, tokenbooth::mock::GithubUser::named("mallory")).await;
+    app.link_github(&bob.jwt, GithubUser::named("mallory")).await;
     let of_thief = json!({ "new_password": PASSWORD });
     assert_eq!(app.send_as("PUT", "/api/me/password", &bob.jwt, &of_thief).await.status, 204);
     let browser = turn.browser().await;
-    browser.sign_in(&app, "google", "ada").await;
+    browser.sign_in(&app, "github", "ada").await;
     app.clock.advance(LONG_AGO);
     browser.visit(&format!("{}/admin?q=bob", app.base)).await;
     let remove = format!("#remove-password-{}", bob.user_id);
@@ -280,5 +284,5 @@ async fn an_administrator_takes_the_sign_in_methods_of_a_thief_away() {
     browser.click("#confirm-yes").await;
     browser.until_text("#message", "Unlinked. All sessions of Bob Example have ended.").await;
     browser.until_gone("#users button[aria-label^='Unlink GitHub']").await;
-    assert_eq!((app.db.count("identities"), passwords(&app)), (2, 0));
+    assert_eq!((app.db.count("identities"), passwords(&app)), (3, 0));
 }

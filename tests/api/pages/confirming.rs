@@ -12,7 +12,7 @@ use crate::databases::TestDatabase;
 use crate::support::browser::{Browser, HTML};
 use crate::support::{Answer, TestApp};
 
-/// Older than `accounts.fresh_for`.
+/// Older than `accounts.fresh_for`. The clock does not move the `iat` of the mock Google's ID tokens, so people confirm with GitHub.
 const LONG_AGO: i64 = 601;
 const CONFIRM: &str = "/sign-in?redirect_to=%2Faccount%23identities&reauthenticate=1";
 const NOT_CONFIRMED: &str = "/sign-in?redirect_to=%2Faccount%23identities&reauthenticate=failed";
@@ -22,9 +22,9 @@ fn parameter(url: &str, name: &str) -> Option<String> {
     url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
-/// The form of the account page that begins a link to GitHub.
+/// The form of the account page that begins a link to Google.
 async fn begin_link(browser: &mut Browser, accept: &str) -> Answer {
-    let request = browser.as_our_page("POST", "/auth/github/link").header("accept", accept);
+    let request = browser.as_our_page("POST", "/auth/google/link").header("accept", accept);
     browser.send(request).await
 }
 
@@ -52,7 +52,7 @@ on_both_databases! {
     async fn the_form_that_links_leads_through_a_sign_in_and_back(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let mut browser = Browser::at(&app);
-        browser.sign_in("google", "alice").await;
+        browser.sign_in("github", "alice").await;
         app.clock.advance(LONG_AGO);
         let sent = begin_link(&mut browser, HTML).await;
         assert_eq!((sent.status, sent.header("location"), sent.header("cache-control")), (303, CONFIRM, "no-store"));
@@ -61,15 +61,15 @@ on_both_databases! {
         let refused = begin_link(&mut browser, "application/json").await;
         refused.assert_problem(401, "reauthentication_required");
         assert!(refused.header("www-authenticate").contains("max_age=\"600\""), "{:?}", refused.headers);
-        let forged = browser.request("POST", "/auth/github/link").header(ORIGIN, "https://evil.example");
+        let forged = browser.request("POST", "/auth/google/link").header(ORIGIN, "https://evil.example");
         let forged = forged.header("accept", HTML);
         assert_eq!(browser.send(forged).await.status, 403);
 
-        let back = confirm(&mut browser, "google", Some("alice"), HTML).await;
+        let back = confirm(&mut browser, "github", Some("alice"), HTML).await;
         assert_eq!((back.status, back.header("location")), (302, "/account#identities"), "{}", back.text);
         assert_eq!(app.db.count("sessions"), 1, "the session before has ended");
         let sent = begin_link(&mut browser, HTML).await;
-        assert_eq!((sent.status, sent.header("location").contains("/github/login/oauth/authorize?")), (303, true));
+        assert_eq!((sent.status, sent.header("location").contains("/google/o/oauth2/v2/auth?")), (303, true));
         assert_eq!((app.db.count("users"), app.db.count("identities")), (1, 1));
     }
 
