@@ -101,7 +101,10 @@
     const control = document.getElementById(begun.control);
     if (!control) return say("You have confirmed that it is you. Repeat what you began.");
     control.closest("details")?.setAttribute("open", "");
-    control.focus();
+    // Until the page is loaded, the browser follows the fragment of its URL, which takes the focus away.
+    const focus = () => setTimeout(() => control.focus());
+    if (document.readyState === "complete") focus();
+    else window.addEventListener("load", focus, { once: true });
     const name = control.getAttribute("aria-label") ?? control.textContent.trim();
     say(`You have confirmed that it is you. Repeat what you began: ${name}.`);
   }
