@@ -351,7 +351,13 @@ fn migrate_or_refuse(settings: &Settings) -> Result<(), StartError> {
     if db::copy::is_marked(&mut db::connect(&database.url)?)? {
         return Err(StartError::HalfCopied);
     }
-    // Not before: a service that finds no database says so in the one line to read.
+    if !database.migrate_on_start {
+        let pending = db::pending_migrations(&database.url)?.len();
+        if pending > 0 {
+            return Err(StartError::Unmigrated(pending));
+        }
+    }
+    // Not before: a service that cannot use its database says so in the one line to read.
     for line in settings.read_from.lines() {
         log::info!("settings: {line}");
     }
@@ -359,12 +365,8 @@ fn migrate_or_refuse(settings: &Settings) -> Result<(), StartError> {
         for name in db::migrate(&database.url)? {
             log::info!("migration {name} done");
         }
-        return Ok(());
     }
-    match db::pending_migrations(&database.url)?.len() {
-        0 => Ok(()),
-        pending => Err(StartError::Unmigrated(pending)),
-    }
+    Ok(())
 }
 
 /// Stores the issuers of providers that are used for the first time.

@@ -53,7 +53,8 @@ pub(super) fn check_address(password: &SecretString, email: Option<&str>) -> Res
     let Some(email) = email.map(nfc) else { return Ok(()) };
     let password = password.expose_secret();
     let local = email.rsplit_once('@').map_or(&*email, |(local, _)| local);
-    if password.eq_ignore_ascii_case(&email) || password.eq_ignore_ascii_case(local) {
+    let is = |text: &str| password.to_lowercase() == text.to_lowercase();
+    if is(&email) || is(local) {
         return Err(Weakness::Address.into());
     }
     Ok(())

@@ -102,7 +102,9 @@ on_both_databases! {
         let expected = json!({
             "iss": "https://auth.mail.com", "aud": "the-api", "sub": first.user_id,
             "iat": iat, "exp": iat + 1800, "jti": jti, "ver": claims["ver"],
+            "auth_time": claims["auth_time"], "idp": "google",
         });
+        assert!((claims["auth_time"].as_i64().expect("auth_time") - iat).abs() < 60);
         assert_eq!(claims, expected);
         assert_eq!(claims["ver"], app.db.number("SELECT token_version AS number FROM users"));
         assert_ne!(claims["jti"], part(&second.jwt, 1)["jti"], "every token has an id of its own");

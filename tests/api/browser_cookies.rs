@@ -127,8 +127,8 @@ on_both_databases! {
         let browser = signed_in(&app, "alice").await;
         let cookies = format!("{}; {}", pair(&browser, REFRESH), pair(&browser, DEVICE));
         let next = "a-new-secret-of-the-tests-0123456789abcdef";
-        let other = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-            sources.with("database.url", &app.db.url).with("token.secret", next).with("token.previous_secrets", SECRET).with("server.public_url", &app.base)
+        let other = app.replica_with(|sources| {
+            sources.with("token.secret", next).with("token.previous_secrets", SECRET).with("server.public_url", &app.base)
         })
         .await;
         let request = other.http.post(format!("{}/auth/refresh", other.base)).header(ORIGIN, &app.base);

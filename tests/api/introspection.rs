@@ -277,11 +277,7 @@ async fn without_refresh_tokens_none_is_active() {
     let ada = app.sign_in_offline(Person::named("ada")).await;
     let service = app.create_client("Orders", "introspect.refresh");
     assert_active(&app, &service, ada.refresh_token()).await;
-    let url = app.db.url.clone();
-    let other = TestApp::start_with(TestDatabase::sqlite(), |sources| {
-        sources.with("refresh.enabled", "false").with("database.url", url)
-    })
-    .await;
+    let other = app.replica_with(|sources| sources.with("refresh.enabled", "false")).await;
     assert_inactive(&other, &service, "switched off", ada.refresh_token()).await;
 }
 

@@ -202,7 +202,7 @@ on_both_databases! {
         for (number, local) in ["bartholomew.smith", "zoe\u{308}-bartholomew"].into_iter().enumerate() {
             let person = Person { email: Some(format!("{local}@example.com")), ..Person::named(&format!("person-{number}")) };
             let user = app.sign_in(person).await;
-            for weak in [local.to_owned(), local.to_uppercase().replace("\u{cb}", "\u{eb}"), format!("{local}@Example.com")] {
+            for weak in [local.to_owned(), local.to_uppercase(), format!("{local}@Example.com")] {
                 put(&app, &user.jwt, &weak, None).await.assert_problem(400, "weak_password");
             }
             assert_eq!(put(&app, &user.jwt, &format!("{local}!"), None).await.status, 204);

@@ -14,7 +14,7 @@ use crate::support::{Answer, TestApp};
 const ADDRESS: &str = "203.0.113.1";
 
 fn behind_a_proxy(sources: Sources) -> Sources {
-    sources.with("server.trusted_proxies", "127.0.0.1").with("admin.emails", "ada@example.com")
+    sources.with("server.trusted_proxies", "127.0.0.1").with("admin.emails", "google:ada@example.com")
 }
 
 async fn google(app: &TestApp, address: &str, token: &str) -> Answer {

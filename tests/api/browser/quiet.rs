@@ -47,7 +47,7 @@ async fn no_page_complains_and_none_shows_a_token_to_its_scripts() {
     let browser = turn.browser().await;
     browser.sign_in(&app, "google", "ada").await;
     let tokens = browser.hidden_values().await;
-    assert_eq!(tokens.len(), 2, "the session's and the refresh token");
+    assert_eq!(tokens.len(), 3, "the session's token, the refresh token, and what names the device");
     for path in ["/", "/account", "/admin", "/admin?q=ada", "/admin/events", "/docs/", "/account"] {
         browser.visit(&format!("{}{path}", app.base)).await;
         browser.settled().await;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokenbooth::mock::MockProviders;
+
 use super::chromium::Chromium;
 use super::turn;
 use crate::databases::TestDatabase;
@@ -17,8 +19,11 @@ async fn a_restart_of_the_server_signs_nobody_out() {
     browser.sign_in(&app, "google", "alice").await;
     let port = app.base.rsplit(':').next().expect("a port").to_owned();
     let database = std::mem::replace(&mut app.db, TestDatabase::sqlite());
+    // Of the same providers: another issuer under the same name would be other people.
+    let sources = TestApp::sources(&app.mock, &database.url).with("server.port", &port);
     drop(app);
-    let app = TestApp::start_with(database, |sources| sources.with("server.port", &port)).await;
+    let mock = MockProviders::start().await.expect("the mock starts");
+    let app = TestApp::try_start(mock, database, sources).await.expect("the service starts");
     browser.click("#go-home").await;
     browser.until_at("/").await;
     browser.until_text("main", "You are signed in").await;

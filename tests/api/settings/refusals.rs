@@ -29,8 +29,8 @@ fn an_unknown_section_does_not_start() {
     let expected = "servr: there is no such setting. Did you mean server?";
     assert_eq!(refusal_of("servr.port", VALUE), expected);
     assert_eq!(refusal_of_file("[servr]\nport = 1\n"), expected);
-    let sections = "server, database, token, keys, providers, jwks, http_client, accounts, password, refresh, sessions, sign_in, admin, \
-                    events, rate_limit, cors, log";
+    let sections = "server, database, token, keys, providers, jwks, http_client, accounts, password, clients, refresh, \
+                    sessions, sign_in, admin, events, management, rate_limit, cors, log";
     assert_eq!(refusal_of("port", VALUE), format!("port: there is no such setting. Known here: {sections}"));
 }
 
