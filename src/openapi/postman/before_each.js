@@ -52,8 +52,8 @@ const main = async () => {
         set("refresh_token", tokens.refresh_token);
         return set("access_token", tokens.access_token);
     };
-    const linkGithub = async (token) => {
-        const body = await fromMock("github/access_token", { id: 4711, login: "alice-elsewhere" });
+    const linkGithub = async (token, account = { id: 4711, login: "alice-elsewhere" }) => {
+        const body = await fromMock("github/access_token", account);
         return { body, identity: (await ask("POST", `${base}/api/me/identities/github`, { body, token })).json };
     };
 
@@ -75,6 +75,11 @@ const main = async () => {
         },
         identity_id: async () => set("identity_id", (await linkGithub(await good("access_token")
             ? pm.environment.get("access_token") : await signInAlice())).identity.id),
+        other_identity_id: async () => {
+            const { access_token: token } = await signIn(bob);
+            const { identity } = await linkGithub(token, { id: 4712, login: "bob-elsewhere" });
+            set("other_identity_id", identity.id);
+        },
         session_id: async () => {
             const { access_token: token } = await signIn();
             const sessions = (await ask("GET", `${base}/api/me/sessions`, { token })).json.items;

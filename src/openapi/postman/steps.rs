@@ -19,7 +19,7 @@ const fn step(operation: &'static str) -> Step {
     Step { operation, parameters: &[], headers: &[], body: &[], last: false, then: "" }
 }
 
-const STEPS: [Step; 30] = [
+const STEPS: [Step; 33] = [
     Step {
         body: &[("id_token", "{{id_token}}"), ("scope", "offline_access")],
         then: "pm.environment.set(\"email\", answer.user.email);",
@@ -74,7 +74,13 @@ const STEPS: [Step; 30] = [
     step("list_events"),
     step("show_user"),
     Step { body: &[("name", "Bob Example")], ..step("update_user") },
+    step("list_identities_of_user"),
     Step { last: true, ..step("revoke_tokens") },
+    Step {
+        parameters: &[("identity_id", "{{other_identity_id}}")],
+        ..step("unlink_identity_of_user")
+    },
+    step("remove_password_of_user"),
     step("delete_user"),
     step("process_health"),
     step("readiness"),
