@@ -117,13 +117,15 @@ on_both_databases! {
         }
         for _ in 0..2 {
             for token in &mut devices {
-                *token = app.refresh(token).await.assert_signed_in().refresh_token().to_owned();
+                let next = app.refresh(token).await.assert_signed_in();
+                next.refresh_token().clone_into(token);
             }
         }
         // A device that goes on and on is stopped, whichever of its tokens it sends, and the others are not.
         let mut token = devices[0].clone();
         for _ in 0..8 {
-            token = app.refresh(&token).await.assert_signed_in().refresh_token().to_owned();
+            let next = app.refresh(&token).await.assert_signed_in();
+            next.refresh_token().clone_into(&mut token);
         }
         let refused = app.refresh(&token).await;
         refused.assert_problem(429, "rate_limited");

@@ -272,7 +272,9 @@ on_both_databases! {
             } else {
                 command(what);
             }
-            then.iter().for_each(|what| command(what));
+            for what in then {
+                command(what);
+            }
             for replica in [&app, &other] {
                 let answer = replica.exchange("google", &json!({ "id_token": before, "scope": "offline_access" })).await;
                 assert!(answer.assert_problem(401, "invalid_token").contains("before all sessions"), "{}", answer.text);

@@ -442,7 +442,8 @@ on_both_databases! {
         begin().await;
         for _ in 0..2 {
             app.clock.advance(16 * DAY);
-            token = refreshed(&app.refresh(&token).await).refresh_token().to_owned();
+            let next = refreshed(&app.refresh(&token).await);
+            next.refresh_token().clone_into(&mut token);
         }
         // The other one was not used for 32 days.
         let claims = json!({ "iat": app.clock.now().0, "sub": Person::named("bob").sub });

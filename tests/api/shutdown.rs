@@ -183,7 +183,7 @@ fn a_body_that_does_not_come_is_not_waited_for() {
 #[actix_web::test]
 async fn a_request_that_never_ends_is_not_waited_for_longer_than_shutdown_timeout() {
     let (mock, db) = (MockProviders::start().await.expect("the mock starts"), TestDatabase::sqlite());
-    mock.set_fault(Endpoint::GithubCheck, Fault::Slow(Duration::from_secs(60)));
+    mock.set_fault(Endpoint::GithubCheck, Fault::Slow(Duration::from_mins(1)));
     let command = Tokenbooth::serving(&mock, &db.url).set("http_client.timeout", "1m");
     let mut running = command.set("server.shutdown_timeout", "3s").start();
     let mut line = Line::open(&address(&mut running)).expect("a connection");

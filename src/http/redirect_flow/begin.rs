@@ -224,7 +224,9 @@ async fn authorization_url(
         nonce: &attempt.nonce,
         code_challenge: CodeChallenge::of(&attempt.code_verifier).as_str(),
         prompt,
-        reauthenticate_within: attempt.reauthenticate().then(|| state.settings.accounts.fresh_for.as_secs()),
+        reauthenticate_within: attempt
+            .reauthenticate()
+            .then_some(state.settings.accounts.fresh_for.as_secs()),
     })
     .await
 }

@@ -76,10 +76,7 @@ const STEPS: [Step; 33] = [
     Step { body: &[("name", "Bob Example")], ..step("update_user") },
     step("list_identities_of_user"),
     Step { last: true, ..step("revoke_tokens") },
-    Step {
-        parameters: &[("identity_id", "{{other_identity_id}}")],
-        ..step("unlink_identity_of_user")
-    },
+    Step { parameters: &[("identity_id", "{{other_identity_id}}")], ..step("unlink_identity_of_user") },
     step("remove_password_of_user"),
     step("delete_user"),
     step("process_health"),

@@ -31,14 +31,13 @@ async fn begin_link(browser: &mut Browser, accept: &str) -> Answer {
 /// Confirms with a provider as this person, or calls it off there, and returns the response to the callback.
 async fn confirm(browser: &mut Browser, provider: &str, person: Option<&str>, accept: &str) -> Answer {
     let login = format!("/auth/{provider}/login?redirect_to=%2Faccount%23identities&reauthenticate=1");
-    let back = match person {
-        Some(person) => browser.authorize(&login, person).await,
-        None => {
-            let there = browser.visit(&login).await;
-            let denied = format!("{}&mock_deny=1", there.header("location"));
-            let back = Browser::at_base(&browser.base).visit(&denied).await;
-            back.header("location").to_owned()
-        }
+    let back = if let Some(person) = person {
+        browser.authorize(&login, person).await
+    } else {
+        let there = browser.visit(&login).await;
+        let denied = format!("{}&mock_deny=1", there.header("location"));
+        let back = Browser::at_base(&browser.base).visit(&denied).await;
+        back.header("location").to_owned()
     };
     let request = browser.request("GET", &back).header("accept", accept);
     browser.send(request).await
