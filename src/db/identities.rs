@@ -87,7 +87,7 @@ pub fn find_with_user(conn: &mut DbConn, key: &IdentityKey) -> Result<Option<(Id
     row.map(|(identity, user)| Ok((identity.try_into()?, user.try_into()?))).transpose()
 }
 
-/// All of these that exist, each with its user. As [`super::users::find_all`]; PostgreSQL is asked once for each provider.
+/// All of these that exist, each with its user. As [`super::users::find_bearers`]; PostgreSQL is asked once for each provider.
 ///
 /// # Errors
 /// [`DbError`].
