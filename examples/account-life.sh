@@ -121,6 +121,11 @@ call POST /auth/refresh "{\"refresh_token\":\"$refresh\"}"
 expect 401 'a thief comes with the first one'
 call POST /auth/refresh "{\"refresh_token\":\"$third\"}"
 expect 401 'so the whole session has ended'
+call GET /api/me '' "$jwt"
+expect 401 'with every access token of it'
+call POST /auth/google "$(google "$sub" "$name")"
+expect 200 'she signs in again'
+jwt=$(text access_token)
 call POST /auth/logout-all '' "$jwt"
 expect 204 'logged out everywhere'
 call GET /api/me '' "$jwt"
