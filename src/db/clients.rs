@@ -1,7 +1,5 @@
 //! Queries on `clients`.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 
 use super::connection::{any_of, locked_on_either, on_either};
@@ -90,7 +88,7 @@ pub fn find(conn: &mut DbConn, id: &ClientId) -> Result<Option<Client>, DbError>
 ///
 /// # Errors
 /// [`DbError`].
-pub fn find_all(conn: &mut DbConn, ids: &[ClientId]) -> Result<HashMap<ClientId, Client>, DbError> {
+pub fn find_all(conn: &mut DbConn, ids: &[ClientId]) -> Result<Vec<(ClientId, Client)>, DbError> {
     let clients: Vec<Client> = match conn {
         DbConn::Postgres(conn) => {
             let ids: Vec<&str> = ids.iter().map(ClientId::as_str).collect();

@@ -94,7 +94,7 @@ pub fn find_with_user(conn: &mut DbConn, key: &IdentityKey) -> Result<Option<(Id
 pub fn find_all_with_users(
     conn: &mut DbConn,
     keys: &[IdentityKey],
-) -> Result<HashMap<IdentityKey, (Identity, User)>, DbError> {
+) -> Result<Vec<(IdentityKey, (Identity, User))>, DbError> {
     let found: Vec<(Identity, User)> = match conn {
         DbConn::Postgres(conn) => {
             let mut rows: Vec<(IdentityRow, UserRow)> = Vec::new();

@@ -4,9 +4,6 @@
 //! Nothing is kept beyond the round, so a user disabled before a request arrived is seen disabled by it. Rejected: a
 //! connection from the pool for each request, which costs a thread hop and, on PostgreSQL, a round trip each.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
@@ -14,8 +11,8 @@ use super::connection::Connector;
 use super::rounds::{LastingConnection, Queue};
 use super::{DbConn, DbError, stopped};
 
-/// Reads the rows of these keys, of which no two are the same and which are in order.
-pub(super) type FindAll<K, R> = fn(&mut DbConn, &[K]) -> Result<HashMap<K, R>, DbError>;
+/// Reads the rows of these keys, of which no two are the same and which are in order. The rows may come in any order.
+pub(super) type FindAll<K, R> = fn(&mut DbConn, &[K]) -> Result<Vec<(K, R)>, DbError>;
 
 type Answer<R> = Result<Option<R>, DbError>;
 
@@ -31,7 +28,7 @@ pub(super) struct Loader<K, R> {
 
 impl<K, R> Loader<K, R>
 where
-    K: Clone + Ord + Hash + Send + 'static,
+    K: Clone + Ord + Send + 'static,
     R: Clone + Send + 'static,
 {
     pub(super) fn start(
@@ -60,7 +57,7 @@ fn find_patiently<K, R>(
     conn: &mut LastingConnection,
     keys: &[K],
     find_all: FindAll<K, R>,
-) -> Result<HashMap<K, R>, DbError> {
+) -> Result<Vec<(K, R)>, DbError> {
     let was_open = conn.is_open();
     match conn.with(|conn| find_all(conn, keys)) {
         Err(_) if was_open => conn.with(|conn| find_all(conn, keys)),
@@ -68,21 +65,33 @@ fn find_patiently<K, R>(
     }
 }
 
-/// One round: each key is read once, however many wait for it.
-fn answer_all<K, R>(
-    waiting: Vec<Waiting<K, R>>,
-    find_all: impl FnOnce(&[K]) -> Result<HashMap<K, R>, DbError>,
-) where
-    K: Clone + Ord + Hash,
-    R: Clone,
-{
+/// One round: each key is read once, however many wait for it. Only those who wait for the same row get copies of it.
+fn answer_all<K: Clone + Ord, R: Clone>(
+    mut waiting: Vec<Waiting<K, R>>,
+    find_all: impl FnOnce(&[K]) -> Result<Vec<(K, R)>, DbError>,
+) {
+    waiting.sort_unstable_by(|one, other| one.key.cmp(&other.key));
     let mut keys: Vec<K> = waiting.iter().map(|waiting| waiting.key.clone()).collect();
-    keys.sort_unstable();
     keys.dedup();
-    let found = find_all(&keys);
-    for Waiting { key, answer } in waiting {
-        let row = found.as_ref().map(|found| found.get(&key).cloned()).map_err(Clone::clone);
+    let mut found = find_all(&keys);
+    if let Ok(rows) = &mut found {
+        // The last one first, to be taken off the end.
+        rows.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+    }
+    let mut waiting = waiting.into_iter().peekable();
+    while let Some(Waiting { key, answer }) = waiting.next() {
+        let is_last = waiting.peek().is_none_or(|next| next.key != key);
+        let row = found.as_mut().map(|rows| row_of(rows, &key, is_last)).map_err(|error| error.clone());
         // A closed channel is a client that went away: nobody to tell.
         let _ = answer.send(row);
+    }
+}
+
+/// Returns the row of this key if it is at the end, and takes it off for the last one who waits for it.
+fn row_of<K: Ord, R: Clone>(rows: &mut Vec<(K, R)>, key: &K, is_last: bool) -> Option<R> {
+    if is_last {
+        rows.pop_if(|(found, _)| found == key).map(|(_, row)| row)
+    } else {
+        rows.last().filter(|(found, _)| found == key).map(|(_, row)| row.clone())
     }
 }

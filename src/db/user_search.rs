@@ -11,7 +11,7 @@
 //! depends on statistics that SQLite does not have. They are SQL, because PostgreSQL plans those that Diesel keeps without
 //! knowing how broad the prefix is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -74,7 +74,7 @@ pub fn search(
     let page = page.take(usize::try_from(limit).unwrap_or_default()).map(|id| parse_id(id));
     let page = page.map(|user_id| user_id.map(|user_id| BearerKey { user_id, session_id: None }));
     let page = page.collect::<Result<Vec<_>, _>>()?;
-    let mut found = find_bearers(conn, &page)?;
+    let mut found: HashMap<_, _> = find_bearers(conn, &page)?.into_iter().collect();
     Ok(page.iter().filter_map(|key| Some(found.remove(key)?.user)).collect())
 }
 

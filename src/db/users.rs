@@ -187,7 +187,7 @@ pub fn has_administrator(conn: &mut DbConn) -> Result<bool, DbError> {
 ///
 /// # Errors
 /// Returns [`DbError`] if the database fails.
-pub fn find_bearers(conn: &mut DbConn, keys: &[BearerKey]) -> Result<HashMap<BearerKey, Bearer>, DbError> {
+pub fn find_bearers(conn: &mut DbConn, keys: &[BearerKey]) -> Result<Vec<(BearerKey, Bearer)>, DbError> {
     let find = |conn: &mut DbConn, key: &BearerKey| Ok(find_bearer(conn, *key)?.map(|bearer| (*key, bearer)));
     match (&mut *conn, keys) {
         (DbConn::Postgres(conn), keys) => find_bearers_at_once(conn, keys),
@@ -223,7 +223,7 @@ pub fn find_bearer(conn: &mut DbConn, key: BearerKey) -> Result<Option<Bearer>, 
 fn find_bearers_at_once(
     conn: &mut PgConnection,
     keys: &[BearerKey],
-) -> Result<HashMap<BearerKey, Bearer>, DbError> {
+) -> Result<Vec<(BearerKey, Bearer)>, DbError> {
     let user_ids: Vec<String> = keys.iter().map(|key| key.user_id.to_string()).collect();
     let session_ids: Vec<String> =
         keys.iter().filter_map(|key| key.session_id).map(|id| id.to_string()).collect();

@@ -129,17 +129,30 @@ impl<'a> JwsParts<'a> {
         Ok(UnverifiedJws { header, parts: self })
     }
 
-    /// Checks the signature, and only then reads the claims. For whoever knows already that the header names this key's
-    /// algorithm; [`UnverifiedJws::verify`] finds out.
+    /// Checks the signature, and only then decodes the payload. For callers that know already that the header names this
+    /// key's algorithm; [`UnverifiedJws::verify`] checks that too.
     ///
     /// # Errors
-    /// [`JwsError::Signature`], [`JwsError::Claims`].
-    pub fn verify<C: DeserializeOwned>(&self, key: &VerificationKey) -> Result<C, JwsError> {
+    /// Returns [`JwsError::Signature`], or [`JwsError::Claims`] for a payload that is not base64url.
+    pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedPayload, JwsError> {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(self.signature).map_err(|_| JwsError::Signature)?;
         if !key.accepts(self.signing_input.as_bytes(), &signature) {
             return Err(JwsError::Signature);
         }
-        from_base64url_json(self.payload).map_err(JwsError::Claims)
+        from_base64url(self.payload).map(VerifiedPayload).map_err(JwsError::Claims)
+    }
+}
+
+/// The payload of a token whose signature was checked.
+pub struct VerifiedPayload(Vec<u8>);
+
+impl VerifiedPayload {
+    /// Reads the claims; they may borrow their text from the payload.
+    ///
+    /// # Errors
+    /// Returns [`JwsError::Claims`] if they do not fit `C`.
+    pub fn claims<'a, C: Deserialize<'a>>(&'a self) -> Result<C, JwsError> {
+        from_json(&self.0).map_err(JwsError::Claims)
     }
 }
 
@@ -165,11 +178,11 @@ impl<'a> UnverifiedJws<'a> {
         &self.header
     }
 
-    /// Checks algorithm and signature, and only then reads the claims.
+    /// Checks algorithm and signature, and only then decodes the payload.
     ///
     /// # Errors
-    /// [`JwsError::Algorithm`], [`JwsError::Signature`], [`JwsError::Claims`].
-    pub fn verify<C: DeserializeOwned>(&self, key: &VerificationKey) -> Result<C, JwsError> {
+    /// Returns [`JwsError::Algorithm`], [`JwsError::Signature`], or [`JwsError::Claims`].
+    pub fn verify(&self, key: &VerificationKey) -> Result<VerifiedPayload, JwsError> {
         let algorithm = key.algorithm();
         if self.header.alg != algorithm {
             let received = Quoted(&self.header.alg).to_string();
@@ -228,20 +241,26 @@ impl fmt::Display for Quoted<'_> {
 
 /// Canonical base64url without padding, then a JSON object of the wanted shape. The error says where, never what.
 fn from_base64url_json<T: DeserializeOwned>(part: &str) -> Result<T, String> {
-    let bytes =
-        BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| "not base64url without padding".to_owned())?;
+    from_json(&from_base64url(part)?)
+}
+
+fn from_base64url(part: &str) -> Result<Vec<u8>, String> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| "not base64url without padding".to_owned())
+}
+
+fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, String> {
     // Serde passes over what is no UTF-8 in a member that nobody reads; and it reads a struct from an array of its
     // members' values, which is no header and no claims set.
-    let text = std::str::from_utf8(&bytes).map_err(|_| "not UTF-8".to_owned())?;
+    let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
     if !text.trim_ascii_start().starts_with('{') {
         return Err("not a JSON object".to_owned());
     }
     // Read again only to name the member that is wrong: the usual token does not pay for it.
-    serde_json::from_str(text).map_err(|_| json_problem::<T>(&bytes))
+    serde_json::from_str(text).map_err(|_| json_problem::<T>(bytes))
 }
 
 /// What is wrong with a JSON text that is no `T`, without any of its values: serde's own message quotes them.
-pub(crate) fn json_problem<T: DeserializeOwned>(text: &[u8]) -> String {
+pub(crate) fn json_problem<'a, T: Deserialize<'a>>(text: &'a [u8]) -> String {
     let deserializer = &mut serde_json::Deserializer::from_slice(text);
     let Err(error) = serde_path_to_error::deserialize::<_, T>(deserializer) else {
         return "something follows the JSON value".to_owned();

@@ -140,7 +140,8 @@ impl IdTokens {
         let jws = UnverifiedJws::parse(id_token, MAX_ID_TOKEN_BYTES).map_err(invalid)?;
         let ProviderKey { key, issuer: key_issuer } = self.key(&jws).await?;
         check_type(jws.header().typ.as_deref())?;
-        let claims: IdTokenClaims = jws.verify(&key).map_err(invalid)?;
+        let payload = jws.verify(&key).map_err(invalid)?;
+        let claims: IdTokenClaims = payload.claims().map_err(invalid)?;
         if claims.events.is_some() {
             return Err(Refusal::InvalidToken(
                 "the token has the claim \"events\", so it is a logout token or another security event, no ID token"

@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 
 pub use self::carried::{CarriedSeal, CursorKeys, SuccessorKeys};
-pub use self::claims::Claims;
+pub use self::claims::{Claims, Text};
 pub use self::client_secret::ClientSecret;
 pub use self::derived::DerivedKeys;
 pub use self::jwk::{PrivateJwk, PublicJwk};
@@ -39,7 +39,7 @@ pub use self::verified::{ClientClaims, TokenError, UserClaims, VerifiedClaims};
 use crate::authentication::Authentication;
 use crate::client::ClientId;
 use crate::clock::Timestamp;
-use crate::jws::{JwsParts, Quoted, SigningError, UnverifiedJws};
+use crate::jws::{JwsParts, Quoted, SigningError, UnverifiedJws, VerifiedPayload};
 use crate::stored_key::KeyAlgorithm;
 use crate::user::User;
 
@@ -110,12 +110,14 @@ impl Tokens {
         authentication: Option<&Authentication>,
         now: Timestamp,
     ) -> Result<IssuedToken, SigningError> {
+        let mut jti = Uuid::encode_buffer();
+        let jti = Uuid::new_v4().simple().encode_lower(&mut jti);
         let claims = Claims {
             ver: Some(user.token_version),
             sid: session_id,
             auth_time: authentication.map(|authentication| authentication.auth_time),
-            idp: authentication.map(|authentication| authentication.idp.clone()),
-            ..self.claims(Subject::User(user.id), now)
+            idp: authentication.map(|authentication| authentication.idp.as_str()),
+            ..self.claims(Subject::User(user.id), jti, now)
         };
         self.sign(&claims, now)
     }
@@ -127,26 +129,28 @@ impl Tokens {
     pub fn issue_to_client(
         &self,
         client_id: &ClientId,
-        scope: String,
+        scope: &str,
         now: Timestamp,
     ) -> Result<IssuedToken, SigningError> {
+        let mut jti = Uuid::encode_buffer();
+        let jti = Uuid::new_v4().simple().encode_lower(&mut jti);
         let claims = Claims {
             scope: Some(scope),
-            client_id: Some(client_id.to_string()),
-            ..self.claims(Subject::Client(client_id.clone()), now)
+            client_id: Some(client_id.as_str()),
+            ..self.claims(Subject::Client(client_id.clone()), jti, now)
         };
         self.sign(&claims, now)
     }
 
     /// What every token of ours says.
-    fn claims(&self, sub: Subject, now: Timestamp) -> Claims {
+    fn claims<'a>(&'a self, sub: Subject, jti: &'a str, now: Timestamp) -> Claims<&'a str> {
         Claims {
-            iss: self.issuer.clone(),
-            aud: self.audience.clone(),
+            iss: &self.issuer,
+            aud: &self.audience,
             sub,
             iat: now.0,
             exp: now.plus(self.life).0,
-            jti: Uuid::new_v4().simple().to_string(),
+            jti,
             ver: None,
             sid: None,
             auth_time: None,
@@ -156,7 +160,7 @@ impl Tokens {
         }
     }
 
-    fn sign(&self, claims: &Claims, now: Timestamp) -> Result<IssuedToken, SigningError> {
+    fn sign(&self, claims: &Claims<&str>, now: Timestamp) -> Result<IssuedToken, SigningError> {
         let jwt = self.keyring.load().signing_key(now).sign(claims)?;
         Ok(IssuedToken { jwt, expires_in: self.life })
     }
@@ -166,7 +170,10 @@ impl Tokens {
     /// # Errors
     /// The first thing that is wrong with it, cheapest first.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<VerifiedClaims, TokenError> {
-        self.verify_in_full(token, now)?.try_into()
+        let payload = self.verified_payload(token, now)?;
+        let claims: Claims<Text<'_>> = payload.claims()?;
+        self.check(&claims, now)?;
+        (&claims).try_into()
     }
 
     /// As [`Tokens::verify`], for whoever wants to see all that the token says.
@@ -174,15 +181,19 @@ impl Tokens {
     /// # Errors
     /// As [`Tokens::verify`].
     pub fn verify_in_full(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
-        let parts = JwsParts::split(token, MAX_ACCESS_TOKEN_BYTES)?;
-        let keyring = self.keyring.load();
-        let claims: Claims = match keyring.find_by_header(parts.header(), now) {
-            Some(key) => parts.verify(key)?,
-            // Another library may have written the same header in another order.
-            None => verify_with_header(&keyring, &parts.read_header()?, now)?,
-        };
+        let claims: Claims = self.verified_payload(token, now)?.claims()?;
         self.check(&claims, now)?;
         Ok(claims)
+    }
+
+    fn verified_payload(&self, token: &str, now: Timestamp) -> Result<VerifiedPayload, TokenError> {
+        let parts = JwsParts::split(token, MAX_ACCESS_TOKEN_BYTES)?;
+        let keyring = self.keyring.load();
+        match keyring.find_by_header(parts.header(), now) {
+            Some(key) => Ok(parts.verify(key)?),
+            // Another library may have written the same header in another order.
+            None => verify_with_header(&keyring, &parts.read_header()?, now),
+        }
     }
 
     /// Whether a token that was refused with [`TokenError::UnknownKey`] may be signed with a key that another replica knows
@@ -191,15 +202,16 @@ impl Tokens {
     pub fn may_be_by_a_new_key(&self, token: &str, now: Timestamp) -> bool {
         let Ok(jws) = UnverifiedJws::parse(token, MAX_ACCESS_TOKEN_BYTES) else { return false };
         jws.header().alg.parse::<KeyAlgorithm>().is_ok()
-            && jws.unverified_claims().is_ok_and(|claims| self.check(&claims, now).is_ok())
+            && jws.unverified_claims().is_ok_and(|claims: Claims| self.check(&claims, now).is_ok())
     }
 
-    fn check(&self, claims: &Claims, now: Timestamp) -> Result<(), TokenError> {
-        if claims.iss != self.issuer {
-            return Err(TokenError::Issuer(Quoted(&claims.iss).to_string()));
+    fn check<T: AsRef<str>>(&self, claims: &Claims<T>, now: Timestamp) -> Result<(), TokenError> {
+        let (issuer, audience) = (claims.iss.as_ref(), claims.aud.as_ref());
+        if issuer != self.issuer {
+            return Err(TokenError::Issuer(Quoted(issuer).to_string()));
         }
-        if claims.aud != self.audience {
-            return Err(TokenError::Audience(Quoted(&claims.aud).to_string()));
+        if audience != self.audience {
+            return Err(TokenError::Audience(Quoted(audience).to_string()));
         }
         let ahead = Timestamp(claims.iat).since(now);
         if ahead > REPLICA_CLOCK_SKEW {
@@ -225,7 +237,7 @@ fn verify_with_header(
     keyring: &Keyring,
     jws: &UnverifiedJws<'_>,
     now: Timestamp,
-) -> Result<Claims, TokenError> {
+) -> Result<VerifiedPayload, TokenError> {
     let header = jws.header();
     if header.typ.as_deref() != Some(ACCESS_TOKEN_TYPE) {
         return Err(TokenError::Type(shown(header.typ.as_deref())));

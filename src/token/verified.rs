@@ -127,20 +127,22 @@ impl VerifiedClaims {
     }
 }
 
-impl TryFrom<Claims> for VerifiedClaims {
+impl<T: AsRef<str>> TryFrom<&Claims<T>> for VerifiedClaims {
     type Error = TokenError;
 
-    fn try_from(claims: Claims) -> Result<Self, TokenError> {
+    fn try_from(claims: &Claims<T>) -> Result<Self, TokenError> {
         let missing = |name| TokenError::Jws(JwsError::Claims(format!("missing field \"{name}\"")));
-        match claims.sub {
+        match &claims.sub {
             Subject::User(user_id) => {
                 let token_version = claims.ver.ok_or_else(|| missing("ver"))?;
-                let authentication = AuthenticationClaims::new(claims.auth_time, claims.idp.as_deref());
-                let session_id = claims.sid;
+                let authentication =
+                    AuthenticationClaims::new(claims.auth_time, claims.idp.as_ref().map(T::as_ref));
+                let (user_id, session_id) = (*user_id, claims.sid);
                 Ok(Self::User(UserClaims { user_id, token_version, session_id, authentication }))
             }
             Subject::Client(client_id) => {
-                let scope = claims.scope.ok_or_else(|| missing("scope"))?;
+                let scope = claims.scope.as_ref().ok_or_else(|| missing("scope"))?.as_ref().to_owned();
+                let client_id = client_id.clone();
                 Ok(Self::Client(ClientClaims { client_id, scope, issued_at: Timestamp(claims.iat) }))
             }
         }

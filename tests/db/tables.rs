@@ -63,6 +63,7 @@ on_both_databases! {
         let keys: Vec<BearerKey> = expected.keys().copied().collect();
         for keys in std::iter::once(&keys[..]).chain(keys.chunks(1)).chain(keys.chunks(2)).chain([&[][..]]) {
             let found = users::find_bearers(&mut conn, keys).expect("bearers");
+            let found: HashMap<_, _> = found.into_iter().collect();
             for key in keys {
                 let found = found.get(key).map(|bearer| (&bearer.user, bearer.session_alive));
                 assert_eq!(found, expected[key], "{key:?}");
@@ -214,8 +215,8 @@ on_both_databases! {
         assert_eq!(clients::find(&mut conn, &nobody), Ok(None));
         assert_eq!(clients::list(&mut conn), Ok(vec![first.clone(), second.clone(), third.clone()]));
         let found = clients::find_all(&mut conn, &[first.id.clone(), second.id.clone(), nobody.clone()]);
-        assert_eq!(found, Ok(HashMap::from([(first.id.clone(), first.clone()), (second.id.clone(), second)])));
-        assert_eq!(clients::find_all(&mut conn, &[]), Ok(HashMap::new()));
+        assert_eq!(found.map(HashMap::from_iter), Ok(HashMap::from([(first.id.clone(), first.clone()), (second.id.clone(), second)])));
+        assert_eq!(clients::find_all(&mut conn, &[]), Ok(Vec::new()));
 
         let next = HashedToken::of(b"next");
         let rotated = Client { previous_secret: Some(first.secret.clone()), secret: next, rotated_at: Some(Timestamp(5)), ..first };
@@ -242,7 +243,7 @@ on_both_databases! {
         }
         expected.remove(&key("google", "3"));
         let asked = [("github", "1"), ("github", "2"), ("google", "1"), ("google", "2")].map(|(provider, id)| key(provider, id));
-        assert_eq!(identities::find_all_with_users(&mut conn, &asked), Ok(expected));
-        assert_eq!(identities::find_all_with_users(&mut conn, &[]), Ok(HashMap::new()));
+        assert_eq!(identities::find_all_with_users(&mut conn, &asked).map(HashMap::from_iter), Ok(expected));
+        assert_eq!(identities::find_all_with_users(&mut conn, &[]), Ok(Vec::new()));
     }
 }

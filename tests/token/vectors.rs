@@ -48,7 +48,8 @@ enum Verdict {
 }
 
 fn verdict(token: &str, key: &VerificationKey) -> Verdict {
-    let verified = UnverifiedJws::parse(token, LIMIT).and_then(|jws| jws.verify::<Map<String, Value>>(key));
+    let verified =
+        UnverifiedJws::parse(token, LIMIT).and_then(|jws| jws.verify(key)?.claims::<Map<String, Value>>());
     match verified {
         Ok(_) => Verdict::Accepted,
         // Claims are read after the signature was found good, so this is all that may be wrong with a valid vector.

@@ -57,7 +57,7 @@ async fn issue(
         Some(wanted) => wanted_scopes(wanted.expose_secret(), &client)?,
     };
     let scope = scopes.to_string();
-    let issued = state.tokens.issue_to_client(&client.id, scope.clone(), state.clock.now());
+    let issued = state.tokens.issue_to_client(&client.id, &scope, state.clock.now());
     let token = issued.map_err(ApiError::internal)?;
     Ok(ClientTokenAnswer {
         access_token: token.jwt,

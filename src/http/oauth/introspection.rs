@@ -126,7 +126,7 @@ async fn introspect(
     if !client.audiences.allow(&claims.aud) {
         return Ok(None);
     }
-    let Ok(verified) = VerifiedClaims::try_from(claims.clone()) else { return Ok(None) };
+    let Ok(verified) = VerifiedClaims::try_from(&claims) else { return Ok(None) };
     match admit(verified, state).await {
         Ok(_) => Ok(Some(Introspection::of_access_token(claims))),
         Err(refused) if refused.code() == Code::InvalidToken => Ok(None),
