@@ -170,7 +170,8 @@ fn log_access(
     }
     let id = id.to_str().unwrap_or_default();
     let peer = peer.map(|peer| peer.to_string()).unwrap_or_default();
-    let ms = took.as_secs_f64() * 1000.0;
+    // Whole microseconds: more digits are noise.
+    let ms = f64::from(u32::try_from(took.as_micros()).unwrap_or(u32::MAX)) / 1000.0;
     match refusal {
         None => log::log!(
             target: "tokenbooth::access", level,
