@@ -4,6 +4,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::CurrentUser;
 use super::answer;
@@ -23,8 +24,8 @@ use crate::user::{MAX_NAME_CHARACTERS, User, is_avatar_url};
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Me {
     /// Internal id.
-    #[schema(example = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10")]
-    id: String,
+    #[schema(value_type = String, example = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10")]
+    id: Uuid,
     /// Verified by a provider, or null.
     #[schema(example = "alice@mail.com")]
     email: Option<String>,
@@ -48,7 +49,7 @@ pub struct Me {
 impl From<User> for Me {
     fn from(user: User) -> Self {
         Self {
-            id: user.id.to_string(),
+            id: user.id.into(),
             email: user.email,
             name: user.name,
             avatar_url: user.avatar_url,

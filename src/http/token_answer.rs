@@ -53,8 +53,8 @@ pub struct BrowserAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TokenUser {
     /// Internal id, the token's `sub`.
-    #[schema(example = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10")]
-    id: String,
+    #[schema(value_type = String, example = "0192f0c1-2d3e-7f40-8a51-6b7c8d9e0f10")]
+    id: Uuid,
     /// Verified by a provider, or null.
     #[schema(example = "alice@mail.com")]
     email: Option<String>,
@@ -112,7 +112,7 @@ impl TokenAnswer {
             refresh_token: refresh_token.map(|token| token.expose()),
             created,
             user: TokenUser {
-                id: user.id.to_string(),
+                id: user.id.into(),
                 email: user.email,
                 name: user.name,
                 avatar_url: user.avatar_url,

@@ -15,6 +15,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use memchr::memchr_iter;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 
@@ -100,12 +101,16 @@ impl<'a> JwsParts<'a> {
             let parts = token.split('.').count();
             JwsError::NotThreeParts(if parts > 3 { "more".to_owned() } else { parts.to_string() })
         };
-        let (signing_input, signature) = token.rsplit_once('.').ok_or_else(not_three)?;
-        let (header, payload) = signing_input.split_once('.').ok_or_else(not_three)?;
-        if payload.contains('.') {
+        let mut dots = memchr_iter(b'.', token.as_bytes());
+        let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(not_three());
-        }
-        Ok(Self { header, payload, signature, signing_input })
+        };
+        Ok(Self {
+            header: &token[..first],
+            payload: &token[first + 1..second],
+            signature: &token[second + 1..],
+            signing_input: &token[..second],
+        })
     }
 
     /// The header as it stands, in base64url.
