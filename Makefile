@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint openapi screenshots deb deny bench bench-micro bench-scale \
+.PHONY: help demo test faults lint openapi screenshots deb deny bench bench-micro bench-scale \
 	bench-instructions
 
 help: ## List the targets
@@ -11,6 +11,10 @@ demo: ## Try the service with a mock Google and GitHub: no account, no network, 
 test: ## All tests, on SQLite and PostgreSQL
 	TOKENBOOTH_REQUIRE_POSTGRES=1 cargo test
 	cargo test -p tokenbooth-benches
+
+faults: ## PostgreSQL under faults for SECONDS=600: switchovers, freezes, stalls (apt install postgresql pgbouncer)
+	TOKENBOOTH_REQUIRE_POSTGRES=1 TOKENBOOTH_FAULTS_SECONDS=$(or $(SECONDS),600) \
+		cargo test --test faults -- --nocapture
 
 lint: ## Formatting, clippy, documentation and layout, each without a warning
 	cargo fmt --check

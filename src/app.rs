@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::{Data, ServiceConfig};
@@ -122,11 +122,13 @@ impl Tokenbooth {
     /// # Errors
     /// [`StartError`].
     pub fn build_with_clock(settings: Settings, clock: SharedClock) -> Result<Self, StartError> {
+        let database = &settings.database;
+        db::wait_for_primary(&database.url, database.start_timeout, &clock)?;
         migrate_or_refuse(&settings)?;
         register_issuers(&settings, clock.now())?;
         let metrics = Metrics::default();
         metrics.started(clock.now());
-        let db = Db::connect(db_options(&settings.database), &metrics.rounds)?;
+        let db = Db::connect(db_options(&settings.database), &metrics.rounds)?.comparing(&clock);
         let client = provider_client(&settings, &metrics, &clock)?;
         let providers = Providers::new(&settings, &client, &clock);
         let secrets = secrets(&settings)?;
@@ -159,6 +161,7 @@ impl Tokenbooth {
             openapi: LazyLock::new(openapi::document),
             stopping,
             drained: watch::Sender::new(false),
+            database_word: Mutex::default(),
             housekeeping,
         });
         Ok(Self { state })
@@ -384,6 +387,7 @@ pub(crate) fn db_options(database: &DatabaseSettings) -> DbOptions {
         prepared_statements: database.prepared_statements,
         pool_size: database.pool_size.unwrap_or(by_backend),
         timeout: database.timeout,
+        max_lifetime: database.max_lifetime,
     }
 }
 

@@ -70,6 +70,11 @@ pub trait Clock: Send + Sync {
     /// The current moment.
     fn now(&self) -> Timestamp;
 
+    /// Whether it shows the present time, so that the database server's clock must agree with it. One that a test moves does not.
+    fn is_wall_clock(&self) -> bool {
+        false
+    }
+
     /// The current moment in Unix milliseconds, for what is too short to be counted in seconds.
     fn now_in_milliseconds(&self) -> i64 {
         self.now().0.saturating_mul(1000)
@@ -84,6 +89,10 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     fn now(&self) -> Timestamp {
         Timestamp(Utc::now().timestamp())
+    }
+
+    fn is_wall_clock(&self) -> bool {
+        true
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]

@@ -1,7 +1,7 @@
 //! What handlers and extractors share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use actix_web::HttpRequest;
 use actix_web::web::Data;
@@ -51,6 +51,8 @@ pub(crate) struct AppState {
     pub(crate) stopping: AtomicBool,
     /// Becomes true when a stopping process waits for no body any more.
     pub(crate) drained: watch::Sender<bool>,
+    /// What `/readyz` last said of the database, so that a change is logged.
+    pub(crate) database_word: Mutex<Option<&'static str>>,
     #[expect(dead_code, reason = "its task ends with it")]
     pub(crate) housekeeping: Housekeeping,
 }

@@ -118,7 +118,11 @@ enum CommandError {
 #[must_use]
 pub fn run() -> ExitCode {
     let command = CommandLine::parse().command.unwrap_or(Command::Serve);
-    match actix_web::rt::System::new().block_on(execute(command)) {
+    let system = actix_web::rt::System::new();
+    let done = system.block_on(execute(command));
+    // Dropping it would wait for threads that wait for a database which does not respond.
+    std::mem::forget(system);
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         // Somebody closed the pipe we were writing to; that is theirs to do.
         Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

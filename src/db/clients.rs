@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::connection::{any_of, locked_on_either, on_either};
+use super::guard::TakesChanges;
 use super::schema::clients;
 use super::{DbConn, DbError, revocations, transaction};
 use crate::client::{Client, ClientId};
@@ -93,7 +94,7 @@ pub fn find_all(conn: &mut DbConn, ids: &[ClientId]) -> Result<Vec<(ClientId, Cl
         DbConn::Postgres(conn) => {
             let ids: Vec<&str> = ids.iter().map(ClientId::as_str).collect();
             let rows: Vec<ClientRow> = clients::table
-                .filter(clients::id.eq(any_of(ids)))
+                .filter(clients::id.eq(any_of(ids)).and(TakesChanges))
                 .select(ClientRow::as_select())
                 .load(conn)?;
             rows.into_iter().map(Client::try_from).collect::<Result<_, _>>()?

@@ -1,13 +1,15 @@
-//! Connections: the one type that is either database, how it is opened, and the pool's view of it.
+//! Connections: the one type that is either database, how it is opened, and how long it is used.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use diesel::connection::{CacheSize, SimpleConnection};
 use diesel::{Connection, PgConnection, SqliteConnection};
 use secrecy::ExposeSecret;
 
+use super::renewal::{Made, Renewal};
 use super::{DatabaseUrl, DbError, PreparedStatements};
 
 /// A connection to either database. Every query is written once, against this.
@@ -73,11 +75,11 @@ const SQLITE_SETTINGS: [&str; 4] = [
     "PRAGMA foreign_keys = ON",
 ];
 
+/// Of libpq's `fe-connect.c`.
+const READ_ONLY: [&str; 2] = ["session is read-only", "server is in hot standby mode"];
+
 /// As long as `busy_timeout`.
 const LONGEST_LOCK: Duration = Duration::from_secs(5);
-
-/// How long a pooled connection is trusted without asking it, so that a busy pool does not pay a round for each use.
-const TRUSTED_WITHOUT_CHECK: Duration = Duration::from_secs(1);
 
 /// Opens connections that last.
 #[derive(Debug, Clone)]
@@ -85,6 +87,13 @@ pub(super) struct Connector {
     url: DatabaseUrl,
     /// Whether they prepare their statements.
     prepares: bool,
+    renewal: Arc<Renewal>,
+}
+
+/// A connection that lasts.
+pub(super) struct LiveConn {
+    pub(super) conn: DbConn,
+    made: Made,
 }
 
 impl Connector {
@@ -92,14 +101,56 @@ impl Connector {
     ///
     /// # Errors
     /// As [`connect`].
-    pub(super) fn new(url: DatabaseUrl, prepared: PreparedStatements) -> Result<Self, DbError> {
-        Ok(Self { prepares: prepared.decide(&url)?, url })
+    pub(super) fn new(
+        url: DatabaseUrl,
+        prepared: PreparedStatements,
+        renewal: Renewal,
+    ) -> Result<Self, DbError> {
+        Ok(Self { prepares: prepared.decide(&url)?, url, renewal: Arc::new(renewal) })
     }
 
     /// # Errors
     /// As [`connect`].
-    pub(super) fn connect(&self) -> Result<DbConn, DbError> {
-        open(&self.url, self.prepares)
+    pub(super) fn connect(&self) -> Result<LiveConn, DbError> {
+        let made = self.renewal.begin();
+        Ok(LiveConn { conn: open(&self.url, self.prepares)?, made })
+    }
+
+    /// Whether a connection may still be used.
+    pub(super) fn is_current(&self, live: &LiveConn) -> bool {
+        self.renewal.is_current(live.made)
+    }
+
+    /// Takes note of an error that all connections may be met by.
+    pub(super) fn note(&self, error: &DbError) {
+        if *error == DbError::ReadOnly {
+            self.renewal.replace_all();
+        }
+    }
+
+    pub(super) fn renewal(&self) -> &Arc<Renewal> {
+        &self.renewal
+    }
+}
+
+impl LiveConn {
+    /// Whether an error of PostgreSQL may have been the connection's. SQLite has no server that could be another one.
+    pub(super) fn is_spoiled_by(&self, error: &DbError) -> bool {
+        let is_server = matches!(self.conn, DbConn::Postgres(_));
+        is_server && matches!(error, DbError::Unavailable(_) | DbError::ReadOnly)
+    }
+
+    /// Whether the session ended or is stuck in a transaction, so that it must not be used again.
+    pub(super) fn is_broken(&mut self) -> bool {
+        use diesel::connection::TransactionManager;
+        match &mut self.conn {
+            DbConn::Postgres(conn) => {
+                <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+            }
+            DbConn::Sqlite(conn) => {
+                <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
+            }
+        }
     }
 }
 
@@ -118,8 +169,14 @@ fn open(url: &DatabaseUrl, prepares: bool) -> Result<DbConn, DbError> {
         |error: &dyn std::fmt::Display| DbError::Unavailable(url.without_address(&error.to_string()));
     match url {
         DatabaseUrl::Postgres(address) => {
-            let mut conn =
-                PgConnection::establish(address.expose_secret()).map_err(|error| unavailable(&error))?;
+            let mut conn = PgConnection::establish(address.expose_secret()).map_err(|error| {
+                let text = error.to_string();
+                // libpq's words for what `target_session_attrs` does not take; a standby is not the wrong address.
+                if READ_ONLY.iter().any(|reason| text.contains(reason)) {
+                    return DbError::ReadOnly;
+                }
+                unavailable(&text)
+            })?;
             // Nothing else is set: a pooler may give the next transaction another session (`statements.rs`).
             if !prepares {
                 conn.set_prepared_statement_cache_size(CacheSize::Disabled);
@@ -157,54 +214,6 @@ fn apply_patiently(conn: &mut SqliteConnection, setting: &str) -> diesel::QueryR
                 std::thread::sleep(Duration::from_millis(10));
             }
             result => return result,
-        }
-    }
-}
-
-/// Opens and judges connections for the pool.
-#[derive(Debug)]
-pub(super) struct ConnectionManager {
-    pub(super) connector: Connector,
-}
-
-/// A connection in the pool.
-pub(super) struct PooledConn {
-    pub(super) conn: DbConn,
-    checked_at: Instant,
-}
-
-impl r2d2::ManageConnection for ConnectionManager {
-    type Connection = PooledConn;
-    type Error = DbError;
-
-    fn connect(&self) -> Result<PooledConn, DbError> {
-        Ok(PooledConn { conn: self.connector.connect()?, checked_at: Instant::now() })
-    }
-
-    fn is_valid(&self, pooled: &mut PooledConn) -> Result<(), DbError> {
-        if pooled.checked_at.elapsed() > TRUSTED_WITHOUT_CHECK {
-            pooled.conn.batch_execute("SELECT 1").map_err(DbError::from)?;
-            pooled.checked_at = Instant::now();
-        }
-        Ok(())
-    }
-
-    fn has_broken(&self, pooled: &mut PooledConn) -> bool {
-        std::thread::panicking() || pooled.conn.is_broken()
-    }
-}
-
-impl DbConn {
-    /// Whether the session ended or is stuck in a transaction, so that it must not be used again.
-    fn is_broken(&mut self) -> bool {
-        use diesel::connection::TransactionManager;
-        match self {
-            Self::Postgres(conn) => {
-                <PgConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
-            }
-            Self::Sqlite(conn) => {
-                <SqliteConnection as Connection>::TransactionManager::is_broken_transaction_manager(conn)
-            }
         }
     }
 }

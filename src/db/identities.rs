@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::connection::{any_of, on_either};
+use super::guard::TakesChanges;
 use super::schema::{identities, users};
 use super::users::{UserRow, parse_id};
 use super::{DbConn, DbError, transaction};
@@ -87,14 +88,14 @@ pub fn find_with_user(conn: &mut DbConn, key: &IdentityKey) -> Result<Option<(Id
     row.map(|(identity, user)| Ok((identity.try_into()?, user.try_into()?))).transpose()
 }
 
+/// An identity and its user, by the key that was asked for.
+type Found = (IdentityKey, (Identity, User));
+
 /// All of these that exist, each with its user. As [`super::users::find_bearers`]; PostgreSQL is asked once for each provider.
 ///
 /// # Errors
 /// [`DbError`].
-pub fn find_all_with_users(
-    conn: &mut DbConn,
-    keys: &[IdentityKey],
-) -> Result<Vec<(IdentityKey, (Identity, User))>, DbError> {
+pub fn find_all_with_users(conn: &mut DbConn, keys: &[IdentityKey]) -> Result<Vec<Found>, DbError> {
     let found: Vec<(Identity, User)> = match conn {
         DbConn::Postgres(conn) => {
             let mut rows: Vec<(IdentityRow, UserRow)> = Vec::new();
@@ -104,7 +105,7 @@ pub fn find_all_with_users(
                 rows.extend(
                     identities::table
                         .inner_join(users::table)
-                        .filter(same_provider.and(identities::provider_id.eq(any_of(ids))))
+                        .filter(same_provider.and(identities::provider_id.eq(any_of(ids))).and(TakesChanges))
                         .select((IdentityRow::as_select(), UserRow::as_select()))
                         .load::<(IdentityRow, UserRow)>(conn)?,
                 );

@@ -4,11 +4,14 @@
 //! Nothing is kept beyond the round, so a user disabled before a request arrived is seen disabled by it. Rejected: a
 //! connection from the pool for each request, which costs a thread hop and, on PostgreSQL, a round trip each.
 
+use std::sync::Weak;
+
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
 
 use super::connection::Connector;
 use super::rounds::{LastingConnection, Queue};
+use super::watch::Watched;
 use super::{DbConn, DbError, stopped};
 
 /// Reads the rows of these keys, of which no two are the same and which are in order. The rows may come in any order.
@@ -41,6 +44,11 @@ where
             answer_all(waiting, |keys| find_patiently(conn, keys, find_all));
         })?;
         Ok(Self { queue })
+    }
+
+    /// For [`super::watch`].
+    pub(super) fn watched(&self) -> Weak<dyn Watched> {
+        self.queue.watched()
     }
 
     /// The row of this key, read in a round that begins after this call.

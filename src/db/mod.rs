@@ -8,25 +8,32 @@ mod connection;
 pub mod copy;
 pub mod emails;
 pub mod ended_sessions;
+mod error;
 pub mod events;
+mod guard;
+mod hosts;
 pub mod identities;
 mod inspection;
 mod loader;
 pub mod locks;
 mod migrations;
 pub mod password_hashes;
+mod pool;
 pub mod provider_issuers;
+mod renewal;
 pub mod revocations;
 mod rounds;
 mod schema;
 pub mod sessions;
 pub mod signing_keys;
 pub mod spent_codes;
+mod start;
 mod statements;
 pub mod token_secrets;
 mod url;
 pub mod user_search;
 pub mod users;
+mod watch;
 mod writer;
 
 use std::sync::Arc;
@@ -34,56 +41,26 @@ use std::time::Duration;
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use prometheus_client::metrics::histogram::Histogram;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use self::connection::{ConnectionManager, Connector};
+use self::connection::Connector;
 pub use self::connection::{DbConn, connect};
+pub use self::error::DbError;
 pub use self::inspection::{Inspection, ServerFacts, inspect};
 use self::loader::Loader;
 pub use self::migrations::{MigrationState, migrate, migration_state, pending_migrations, revert_all};
+use self::pool::Pool;
+use self::renewal::Renewal;
+pub use self::start::wait_for_primary;
 pub use self::statements::{PreparedStatements, sessions_are_shared};
 pub use self::url::{DatabaseUrl, DatabaseUrlError};
+use self::watch::Watched;
 use self::writer::Writer;
 use crate::client::{Client, ClientId};
+use crate::clock::SharedClock;
 use crate::metrics::{PoolGauge, RoundMetrics, Wait};
 use crate::user::{Bearer, BearerKey, Identity, IdentityKey, User};
-
-/// What a prepared statement that is gone, or is another one, tells of.
-const LOST_STATEMENT: &str = "; a pooler is in between that gives each transaction another session, such as PgBouncer with pool_mode = transaction: set database.prepared_statements = \"never\"";
-
-/// Why the database did not do what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DbError {
-    /// It cannot be reached, is too slow, or refused to work. Trying again later may help.
-    #[error("the database is unavailable: {0}")]
-    Unavailable(String),
-    /// More requests are waiting than we let wait.
-    #[error("too many requests are waiting for the database")]
-    Overloaded,
-    /// A unique key is taken: somebody else was first. Handled where it is expected.
-    #[error("a row with this key exists already")]
-    Conflict,
-    /// A row that our own code cannot have written.
-    #[error("inconsistent row: {0}")]
-    Inconsistent(String),
-}
-
-impl From<DieselError> for DbError {
-    fn from(error: DieselError) -> Self {
-        match error {
-            DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::Conflict,
-            other => {
-                let reason = other.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-                // Diesel's name for what it prepares; the words around it are in the server's language.
-                let lost = if reason.contains("__diesel_stmt_") { LOST_STATEMENT } else { "" };
-                Self::Unavailable(reason + lost)
-            }
-        }
-    }
-}
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -96,37 +73,35 @@ pub struct DbOptions {
     pub pool_size: u32,
     /// How long a caller waits before it is told [`DbError::Unavailable`].
     pub timeout: Duration,
+    /// How long a connection to PostgreSQL is used.
+    pub max_lifetime: Duration,
 }
 
 /// A pool of connections, the loaders and the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
-    pool: r2d2::Pool<ConnectionManager>,
+    pool: Arc<Pool>,
     bearers: Arc<Loader<BearerKey, Bearer>>,
     identities: Arc<Loader<IdentityKey, (Identity, User)>>,
     clients: Arc<Loader<ClientId, Client>>,
     /// Only where there may be but one.
     writer: Option<Arc<Writer>>,
-    /// One permit for each connection: a closure that hangs keeps its permit, so that an unresponsive database costs
-    /// as many threads as there are connections and no more.
-    permits: Arc<Semaphore>,
+    /// Compared with the server's, if it shows the present time.
+    clock: Option<SharedClock>,
     waits: Histogram,
     options: Arc<DbOptions>,
 }
 
 impl Db {
-    /// Connects once, so that a wrong address is told at start with the driver's reason, then fills the pool.
+    /// Connects once, so that a wrong address is told at start with the driver's reason.
     ///
     /// # Errors
     /// [`DbError::Unavailable`] with the driver's reason.
     pub fn connect(options: DbOptions, metrics: &RoundMetrics) -> Result<Self, DbError> {
-        let connector = Connector::new(options.url.clone(), options.prepared_statements)?;
-        let pool = r2d2::Pool::builder()
-            .max_size(options.pool_size)
-            .min_idle(Some(1))
-            .connection_timeout(options.timeout)
-            .error_handler(Box::new(LogPoolErrors))
-            .build_unchecked(ConnectionManager { connector: connector.clone() });
+        let renewal = Renewal::new(options.max_lifetime, watch::tick_of(options.timeout));
+        let connector = Connector::new(options.url.clone(), options.prepared_statements, renewal)?;
+        let pool = Arc::new(Pool::new(connector.clone(), options.pool_size, options.timeout));
+        pool.open_first()?;
         let bearers = Loader::start("user-loader", &connector, &metrics.users, users::find_bearers)?;
         let identities = Loader::start(
             "identity-loader",
@@ -137,38 +112,64 @@ impl Db {
         let clients = Loader::start("client-loader", &connector, &metrics.clients, clients::find_all)?;
         let writer = match &options.url {
             DatabaseUrl::Sqlite(_) => Some(Arc::new(Writer::start(&connector, metrics)?)),
-            DatabaseUrl::Postgres(_) => None,
+            DatabaseUrl::Postgres(_) => {
+                let in_pool: Arc<dyn Watched> = Arc::<Pool>::clone(&pool);
+                let loaders = [bearers.watched(), identities.watched(), clients.watched()];
+                let watched = loaders.into_iter().chain([Arc::downgrade(&in_pool)]).collect();
+                watch::start(options.timeout, Arc::clone(connector.renewal()), watched)?;
+                None
+            }
         };
-        let permits = Arc::new(Semaphore::new(options.pool_size as usize));
         let (bearers, identities, clients) = (Arc::new(bearers), Arc::new(identities), Arc::new(clients));
         let waits = metrics.pool_waits.clone();
-        Ok(Self { pool, bearers, identities, clients, writer, permits, waits, options: Arc::new(options) })
+        Ok(Self {
+            pool,
+            bearers,
+            identities,
+            clients,
+            writer,
+            clock: None,
+            waits,
+            options: Arc::new(options),
+        })
+    }
+
+    /// Has this clock compared with PostgreSQL's at every change, and by [`Db::ping`], if it shows the present time.
+    #[must_use]
+    pub fn comparing(mut self, clock: &SharedClock) -> Self {
+        self.clock = clock.is_wall_clock().then(|| Arc::clone(clock));
+        self
     }
 
     /// Runs queries on a connection of the pool, in a thread that may block (taking a connection blocks too).
     ///
     /// # Errors
-    /// What the closure answers, or [`DbError::Unavailable`] after `database.timeout`. A write may then still have
-    /// been done: whoever writes must be able to do it again.
+    /// What the closure answers, [`DbError::ReadOnly`], or [`DbError::Unavailable`] after `database.timeout`. A write may
+    /// then still have been done: whoever writes must be able to do it again.
     pub async fn run<T, F>(&self, queries: F) -> Result<T, DbError>
     where
         F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        let (pool, permits, url) = (self.pool.clone(), Arc::clone(&self.permits), self.options.url.clone());
+        self.on_pool(|conn| assert_on_server(conn, &guard::statement()), queries).await
+    }
+
+    async fn on_pool<T, F>(
+        &self,
+        opening: impl Fn(&mut DbConn) -> Result<(), DbError> + Send + 'static,
+        queries: F,
+    ) -> Result<T, DbError>
+    where
+        F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let pool = Arc::clone(&self.pool);
         let wait = Wait::begin(&self.waits);
         let work = async move {
-            let permit = permits.acquire_owned().await.map_err(|_| stopped())?;
-            tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                let mut pooled = pool
-                    .get()
-                    .map_err(|error| DbError::Unavailable(url.without_address(&error.to_string())))?;
-                drop(wait);
-                queries(&mut pooled.conn)
-            })
-            .await
-            .map_err(|_| stopped())?
+            let permit = pool.permit().await?;
+            tokio::task::spawn_blocking(move || pool.with(permit, opening, || drop(wait), queries))
+                .await
+                .map_err(|_| stopped())?
         };
         self.in_time(work).await
     }
@@ -176,16 +177,18 @@ impl Db {
     /// Runs queries in a transaction: everything or nothing, and answered after the commit.
     ///
     /// # Errors
-    /// As [`Db::run`], and [`DbError::Overloaded`].
+    /// As [`Db::run`], [`DbError::Overloaded`], and [`DbError::ClockDiffers`].
     pub async fn write<T, F>(&self, queries: F) -> Result<T, DbError>
     where
         F: FnOnce(&mut DbConn) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        match &self.writer {
-            Some(writer) => self.in_time(writer.write(queries)).await,
-            None => self.run(|conn| transaction(conn, queries)).await,
+        if let Some(writer) = &self.writer {
+            return self.in_time(writer.write(queries)).await;
         }
+        let (clock, timeout) = (self.clock.clone(), self.options.timeout);
+        let opening = move |conn: &mut DbConn| writer::begin_on_server(conn, timeout, clock.as_ref());
+        self.on_pool(opening, |conn| writer::finish(conn, queries)).await
     }
 
     /// Returns the user, and whether the session exists, behind an access token: read from the database after this call began.
@@ -220,18 +223,23 @@ impl Db {
         })
     }
 
-    /// Whether the database answers.
+    /// Whether the database responds, takes changes, and has the same time as we.
     ///
     /// # Errors
-    /// [`DbError::Unavailable`].
+    /// [`DbError::Unavailable`], [`DbError::ReadOnly`], [`DbError::ClockDiffers`].
     pub async fn ping(&self) -> Result<(), DbError> {
-        self.run(|conn| Ok(conn.batch_execute("SELECT 1")?)).await
+        let clock = self.clock.clone();
+        let opening = move |conn: &mut DbConn| assert_on_server(conn, &guard::of(clock.as_ref()));
+        self.on_pool(opening, |conn| match conn {
+            DbConn::Postgres(_) => Ok(()),
+            DbConn::Sqlite(conn) => Ok(conn.batch_execute("SELECT 1")?),
+        })
+        .await
     }
 
     /// How full the pool is.
     pub fn pool_state(&self) -> PoolGauge {
-        let state = self.pool.state();
-        PoolGauge { open: state.connections, idle: state.idle_connections, max: self.options.pool_size }
+        self.pool.state()
     }
 }
 
@@ -245,14 +253,11 @@ fn stopped() -> DbError {
     DbError::Unavailable("the service is stopping".to_owned())
 }
 
-/// The pool opens connections in the background and reports here why it could not; the manager's errors are clean of
-/// the address.
-#[derive(Debug)]
-struct LogPoolErrors;
-
-impl r2d2::HandleError<DbError> for LogPoolErrors {
-    fn handle_error(&self, error: DbError) {
-        log::warn!("connection pool: {error}");
+/// Runs a statement of [`guard`] where there is a server.
+fn assert_on_server(conn: &mut DbConn, statement: &str) -> Result<(), DbError> {
+    match conn {
+        DbConn::Postgres(conn) => Ok(conn.batch_execute(statement)?),
+        DbConn::Sqlite(_) => Ok(()),
     }
 }
 
@@ -266,12 +271,7 @@ pub fn change<T, E: From<DbError>>(
     queries: impl FnOnce(&mut DbConn) -> Result<T, E>,
 ) -> Result<T, E> {
     writer::begin(conn)?;
-    let done = queries(conn);
-    match done {
-        Ok(_) => writer::commit(conn)?,
-        Err(_) => writer::roll_back(conn)?,
-    }
-    done
+    writer::finish(conn, queries)
 }
 
 /// Everything or nothing: an error undoes what the closure wrote.

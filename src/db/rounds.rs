@@ -4,13 +4,18 @@
 //! round gathers while this one is under way, so nobody waits for company: alone, a request is a round of one.
 //!
 //! One thread, not several: two make rounds half as large, and a round costs the same, large or small (docs/PERFORMANCE.md).
+//! A thread whose connection does not respond is replaced by another one ([`watch`](super::watch)).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::mpsc;
 
-use super::connection::Connector;
+use super::connection::{Connector, LiveConn};
+use super::watch::Watched;
 use super::{DbConn, DbError, stopped};
 
 /// Those who may wait; more are answered 503, which is better than memory that grows.
@@ -19,10 +24,37 @@ const QUEUE: usize = 4096;
 const LARGEST_ROUND: usize = 128;
 /// After a failed connect, how long everybody is told so without another try.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// Threads of one queue that may be blocked at the same time by connections that do not respond.
+const MOST_BLOCKED: usize = 8;
 
 /// The queue's entrance. The thread ends when it is dropped.
 pub(super) struct Queue<T> {
     entrance: mpsc::Sender<T>,
+    line: Arc<Line<T>>,
+}
+
+type Round<T> = Box<dyn Fn(&mut LastingConnection, Vec<T>) + Send + Sync>;
+
+/// What the threads of one queue share, of which one takes rounds at a time.
+struct Line<T> {
+    name: String,
+    waiting: Mutex<mpsc::Receiver<T>>,
+    round: Round<T>,
+    sizes: Histogram,
+    connector: Connector,
+    /// The number of the thread that takes rounds.
+    current: AtomicU64,
+    progress: Mutex<Progress>,
+    /// Threads that were replaced and have not ended.
+    blocked: AtomicUsize,
+}
+
+/// What was last seen of the current thread.
+struct Progress {
+    /// Its [`LastingConnection::beat`].
+    beat: Arc<AtomicU64>,
+    seen: u64,
+    since: u64,
 }
 
 impl<T: Send + 'static> Queue<T> {
@@ -31,21 +63,22 @@ impl<T: Send + 'static> Queue<T> {
         name: &str,
         connector: &Connector,
         sizes: &Histogram,
-        round: impl Fn(&mut LastingConnection, Vec<T>) + Send + 'static,
+        round: impl Fn(&mut LastingConnection, Vec<T>) + Send + Sync + 'static,
     ) -> Result<Self, DbError> {
-        let (entrance, mut waiting) = mpsc::channel(QUEUE);
-        let sizes = sizes.clone();
-        let mut conn = LastingConnection { connector: connector.clone(), conn: None, failed: None };
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                while let Some(together) = next_round(&mut waiting) {
-                    sizes.observe(f64::from(u32::try_from(together.len()).unwrap_or(u32::MAX)));
-                    round(&mut conn, together);
-                }
-            })
-            .map_err(|error| DbError::Unavailable(format!("no thread for the database: {error}")))?;
-        Ok(Self { entrance })
+        let (entrance, waiting) = mpsc::channel(QUEUE);
+        let line = Arc::new(Line {
+            name: name.to_owned(),
+            waiting: Mutex::new(waiting),
+            round: Box::new(round),
+            sizes: sizes.clone(),
+            connector: connector.clone(),
+            current: AtomicU64::new(0),
+            progress: Mutex::new(Progress { beat: Arc::default(), seen: 0, since: 0 }),
+            blocked: AtomicUsize::new(0),
+        });
+        let beat = Arc::clone(&lock(&line.progress).beat);
+        spawn(&line, 0, beat)?;
+        Ok(Self { entrance, line })
     }
 
     /// Takes a place in the queue, or says at once that there is none.
@@ -55,53 +88,137 @@ impl<T: Send + 'static> Queue<T> {
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })
     }
+
+    /// For [`super::watch`].
+    pub(super) fn watched(&self) -> Weak<dyn Watched> {
+        let line: Arc<dyn Watched> = Arc::<Line<T>>::clone(&self.line);
+        Arc::downgrade(&line)
+    }
 }
 
-/// Waits for one, then takes all that came meanwhile. `None` when the entrance is gone.
-fn next_round<T>(waiting: &mut mpsc::Receiver<T>) -> Option<Vec<T>> {
-    let mut together = vec![waiting.blocking_recv()?];
-    while together.len() < LARGEST_ROUND {
-        match waiting.try_recv() {
-            Ok(next) => together.push(next),
-            Err(_) => break,
+impl<T> Line<T> {
+    /// Waits for one, then takes all that came meanwhile. `None` when the entrance is gone, or another thread has taken over.
+    fn next_round(&self, thread: u64) -> Option<Vec<T>> {
+        // Before the lock, which the other thread has while it waits.
+        if self.current.load(Ordering::Acquire) != thread {
+            return None;
+        }
+        let mut waiting = lock(&self.waiting);
+        let mut together = vec![waiting.blocking_recv()?];
+        while together.len() < LARGEST_ROUND {
+            match waiting.try_recv() {
+                Ok(next) => together.push(next),
+                Err(_) => break,
+            }
+        }
+        Some(together)
+    }
+}
+
+impl<T: Send + 'static> Watched for Line<T> {
+    fn give_up(self: Arc<Self>, limit: u64) {
+        let renewal = self.connector.renewal();
+        let mut progress = lock(&self.progress);
+        let beat = progress.beat.load(Ordering::Relaxed);
+        if beat.is_multiple_of(2) || beat != progress.seen {
+            (progress.seen, progress.since) = (beat, renewal.now());
+            return;
+        }
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        if renewal.now() - progress.since < limit || blocked >= MOST_BLOCKED {
+            return;
+        }
+        log::warn!("{}: its connection does not respond and is given up", self.name);
+        renewal.replace_all();
+        *progress = Progress { beat: Arc::default(), seen: 0, since: renewal.now() };
+        self.blocked.fetch_add(1, Ordering::Relaxed);
+        let next = self.current.fetch_add(1, Ordering::AcqRel) + 1;
+        if let Err(error) = spawn(&self, next, Arc::clone(&progress.beat)) {
+            log::error!("{}: {error}", self.name);
         }
     }
-    Some(together)
 }
 
-/// A thread's own connection: made when it is first needed, replaced when it failed.
+fn spawn<T: Send + 'static>(line: &Arc<Line<T>>, thread: u64, beat: Arc<AtomicU64>) -> Result<(), DbError> {
+    let line = Arc::clone(line);
+    let name = line.name.clone();
+    let work = move || {
+        let mut conn = LastingConnection::new(line.connector.clone(), beat);
+        while let Some(together) = line.next_round(thread) {
+            line.sizes.observe(f64::from(u32::try_from(together.len()).unwrap_or(u32::MAX)));
+            // Those in a round that panics are told by their closed channels; the others must not wait for ever.
+            if catch_unwind(AssertUnwindSafe(|| (line.round)(&mut conn, together))).is_err() {
+                conn.close();
+            }
+        }
+        if line.current.load(Ordering::Relaxed) != thread {
+            line.blocked.fetch_sub(1, Ordering::Relaxed);
+        }
+    };
+    std::thread::Builder::new()
+        .name(name)
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| DbError::Unavailable(format!("no thread for the database: {error}")))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A thread's own connection: made when it is first needed, replaced when it failed and when it is old.
 pub(super) struct LastingConnection {
     connector: Connector,
-    conn: Option<DbConn>,
+    live: Option<LiveConn>,
     failed: Option<(Instant, DbError)>,
+    /// Goes up when queries begin and when they end: odd while they are under way. Connecting ends by itself.
+    beat: Arc<AtomicU64>,
 }
 
 impl LastingConnection {
-    /// Whether there is one, so that a failure may be its fault.
-    pub(super) fn is_open(&self) -> bool {
-        self.conn.is_some()
+    fn new(connector: Connector, beat: Arc<AtomicU64>) -> Self {
+        Self { connector, live: None, failed: None, beat }
     }
 
-    /// Uses the connection. One that is unavailable is given up; the next use makes another.
+    /// Whether there is one, so that a failure may be its fault.
+    pub(super) fn is_open(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Uses the connection. One that fails is given up; the next use makes another.
     pub(super) fn with<T>(
         &mut self,
         queries: impl FnOnce(&mut DbConn) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        let conn = if let Some(conn) = &mut self.conn {
-            conn
+        if self.live.as_ref().is_some_and(|live| !self.connector.is_current(live)) {
+            self.live = None;
+        }
+        let live = if let Some(live) = &mut self.live {
+            live
         } else {
-            let conn = self.reconnect()?;
-            self.conn.insert(conn)
+            let live = self.reconnect()?;
+            self.live.insert(live)
         };
-        let result = queries(conn);
-        if let Err(error @ DbError::Unavailable(_)) = &result {
+        // Nobody else writes it.
+        let beat = self.beat.load(Ordering::Relaxed) | 1;
+        self.beat.store(beat, Ordering::Relaxed);
+        let result = queries(&mut live.conn);
+        self.beat.store(beat + 1, Ordering::Relaxed);
+        if let Err(error @ (DbError::Unavailable(_) | DbError::ReadOnly)) = &result {
             log::warn!("{}: {error}", std::thread::current().name().unwrap_or_default());
-            self.conn = None;
+            self.connector.note(error);
+            self.live = None;
         }
         result
     }
 
-    fn reconnect(&mut self) -> Result<DbConn, DbError> {
+    fn close(&mut self) {
+        self.live = None;
+        let beat = self.beat.load(Ordering::Relaxed);
+        self.beat.store(beat + beat % 2, Ordering::Relaxed);
+    }
+
+    fn reconnect(&mut self) -> Result<LiveConn, DbError> {
         if let Some((at, error)) = &self.failed
             && at.elapsed() < RECONNECT_PAUSE
         {

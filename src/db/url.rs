@@ -7,23 +7,30 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-/// libpq's own limits are minutes for a connection and hours for an answer: a server that vanished without a word (a
-/// failover) would keep every connection that was waiting for it. With these it is given up after half a minute. What
-/// stands in the address wins.
-const TIME_LIMITS: [(&str, &str); 5] = [
-    ("connect_timeout", "5"),
+use super::hosts;
+
+/// Parameters that are added unless the address has them. libpq's own limits are minutes for a connection and hours for a
+/// response: a server that vanished without a word (a failover) would keep every connection that was waiting for it. With
+/// these it is given up after half a minute. `read-write`: a name may lead to a standby while the primary changes.
+const PARAMETERS: [(&str, &str); 5] = [
     ("keepalives_idle", "10"),
     ("keepalives_interval", "5"),
     ("keepalives_count", "3"),
     ("tcp_user_timeout", "25000"),
+    ("target_session_attrs", READ_WRITE),
 ];
+const READ_WRITE: &str = "read-write";
+/// Seconds for each host, so that a server that is silent does not take the time to ask the next one: less than
+/// `database.timeout`, and for several hosts the least that libpq takes.
+const CONNECT_TIMEOUT: (&str, &str) = ("connect_timeout", "4");
+const CONNECT_TIMEOUT_OF_SEVERAL: (&str, &str) = ("connect_timeout", "2");
 
 /// A database address whose scheme was understood.
 #[derive(Clone)]
 pub enum DatabaseUrl {
     /// The file of an embedded database.
     Sqlite(PathBuf),
-    /// A libpq connection URI, with our time limits added.
+    /// A libpq connection URI, with our parameters added.
     Postgres(SecretString),
 }
 
@@ -72,13 +79,24 @@ impl DatabaseUrl {
     }
 
     fn postgres(text: &str) -> Result<Self, DatabaseUrlError> {
-        let mut url = Url::parse(text).map_err(DatabaseUrlError::Malformed)?;
-        for (name, value) in TIME_LIMITS {
+        let several = hosts::as_parameters(text).map_err(DatabaseUrlError::Malformed)?;
+        let mut url = Url::parse(several.as_deref().unwrap_or(text)).map_err(DatabaseUrlError::Malformed)?;
+        let is_several = url.query_pairs().any(|(key, value)| key == "host" && value.contains(','));
+        let connect_timeout = if is_several { CONNECT_TIMEOUT_OF_SEVERAL } else { CONNECT_TIMEOUT };
+        for (name, value) in PARAMETERS.into_iter().chain([connect_timeout]) {
             if !url.query_pairs().any(|(key, _)| key == name) {
                 url.query_pairs_mut().append_pair(name, value);
             }
         }
         Ok(Self::Postgres(SecretString::from(url.as_str())))
+    }
+
+    /// Returns this address without the wish for a server that takes changes, to ask a standby what it is.
+    #[must_use]
+    pub fn of_any_server(&self) -> Self {
+        let Self::Postgres(address) = self else { return self.clone() };
+        let wish = format!("target_session_attrs={READ_WRITE}");
+        Self::Postgres(SecretString::from(address.expose_secret().replace(&wish, "target_session_attrs=any")))
     }
 
     /// The database's file, when it is one.
@@ -132,7 +150,8 @@ impl DatabaseUrl {
                 clean = format!("{start}: …");
             }
         }
-        match url.password().map(decoded) {
+        let parameter = url.query_pairs().find(|(name, _)| name == "password");
+        match url.password().map(decoded).or(parameter.map(|(_, password)| password.into_owned())) {
             Some(password) if password.len() > 3 => clean.replace(&password, "…"),
             _ => clean,
         }

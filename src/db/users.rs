@@ -8,6 +8,7 @@ use diesel::sql_types::BigInt;
 use uuid::Uuid;
 
 use super::connection::{any_of, locked_on_either, on_either};
+use super::guard::TakesChanges;
 use super::schema::{sessions, users};
 use super::{DbConn, DbError, revocations, transaction};
 use crate::clock::Timestamp;
@@ -229,15 +230,17 @@ fn find_bearers_at_once(
     let session_ids: Vec<String> =
         keys.iter().filter_map(|key| key.session_id).map(|id| id.to_string()).collect();
     let rows: Vec<(UserRow, Option<String>)> = if session_ids.is_empty() {
-        let rows: Vec<UserRow> =
-            users::table.filter(users::id.eq(any_of(user_ids))).select(UserRow::as_select()).load(conn)?;
+        let rows: Vec<UserRow> = users::table
+            .filter(users::id.eq(any_of(user_ids)).and(TakesChanges))
+            .select(UserRow::as_select())
+            .load(conn)?;
         rows.into_iter().map(|row| (row, None)).collect()
     } else {
         users::table
             .left_join(
                 sessions::table.on(sessions::user_id.eq(users::id).and(sessions::id.eq(any_of(session_ids)))),
             )
-            .filter(users::id.eq(any_of(user_ids)))
+            .filter(users::id.eq(any_of(user_ids)).and(TakesChanges))
             .select((UserRow::as_select(), sessions::id.nullable()))
             .load(conn)?
     };

@@ -5,6 +5,7 @@
 //! is answered only after the commit. PostgreSQL has many writers and groups their commits by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use prometheus_client::metrics::histogram::Histogram;
@@ -12,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::connection::{Connector, on_either};
 use super::rounds::{LastingConnection, Queue};
-use super::{DbConn, DbError, stopped, transaction};
+use super::{DbConn, DbError, guard, stopped, transaction};
+use crate::clock::SharedClock;
 use crate::metrics::{RoundMetrics, Wait};
 
 /// A change: given a connection inside a transaction, or why there is none, it does its part and leaves behind how to
@@ -83,6 +85,34 @@ pub(super) fn begin(conn: &mut DbConn) -> Result<(), DbError> {
         DbConn::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN"),
     };
     Ok(begun?)
+}
+
+/// Begins a transaction on PostgreSQL that fails on a server which takes no changes, or whose clock differs, all in one round
+/// trip. Who waits for a lock is told before `timeout`, and does nothing later. Not `statement_timeout`: it also ends a
+/// commit's wait for a synchronous standby, which then counts as done.
+pub(super) fn begin_on_server(
+    conn: &mut DbConn,
+    timeout: Duration,
+    clock: Option<&SharedClock>,
+) -> Result<(), DbError> {
+    let DbConn::Postgres(conn) = conn else { return begin(conn) };
+    let lock_timeout = (timeout * 9 / 10).as_millis().max(1);
+    let guard = guard::of(clock);
+    let begin = format!("BEGIN; SET LOCAL lock_timeout = {lock_timeout}; {guard}");
+    Ok(AnsiTransactionManager::begin_transaction_sql(conn, &begin)?)
+}
+
+/// Runs `queries` in the transaction that has begun, and ends it.
+pub(super) fn finish<T, E: From<DbError>>(
+    conn: &mut DbConn,
+    queries: impl FnOnce(&mut DbConn) -> Result<T, E>,
+) -> Result<T, E> {
+    let done = queries(conn);
+    match done {
+        Ok(_) => commit(conn)?,
+        Err(_) => roll_back(conn)?,
+    }
+    done
 }
 
 pub(super) fn commit(conn: &mut DbConn) -> Result<(), DbError> {

@@ -40,7 +40,7 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         let wait = Duration::from_secs(2);
         match error {
-            DbError::Unavailable(_) => {
+            DbError::Unavailable(_) | DbError::ReadOnly | DbError::ClockDiffers { .. } => {
                 let told = Self::new(
                     Code::DatabaseUnavailable,
                     "the database cannot be asked now; please try again",

@@ -1,6 +1,7 @@
 //! For whoever runs the service: is it alive, can it work, how is it doing.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
@@ -8,6 +9,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::db::DbError;
 use crate::error::ApiError;
 use crate::metrics::KeysGauge;
 use crate::state::AppState;
@@ -26,7 +28,8 @@ pub struct Readiness {
     /// `ready`, `starting`, `stopping` or `unavailable`.
     #[schema(example = "ready")]
     status: &'static str,
-    /// `ok` or `unavailable`.
+    /// `ok`; `unavailable`; `read-only` while only a server that takes no changes can be reached; `clock-differs` while this
+    /// machine's clock and the PostgreSQL server's differ by more than 60 seconds.
     #[schema(example = "ok")]
     database: &'static str,
     /// By provider: `ok`, `starting` (first fetch under way) or `unavailable` (no keys; its ID tokens are answered 503).
@@ -43,15 +46,15 @@ pub(crate) async fn process_health() -> HttpResponse {
 
 /// Requests may be sent here
 ///
-/// Not while starting (the first fetch of every provider's keys is under way), stopping, or without a database. A
-/// provider that is down is reported and makes nobody unready: everything else still works, on every replica.
+/// Not while starting (the first fetch of every provider's keys is under way), stopping, or without a database that takes
+/// changes and has the same time. A provider that is down is reported and makes nobody unready: everything else still works, on every replica.
 #[utoipa::path(get, path = "/readyz", operation_id = "readiness", tag = "operations",
     responses(
         (status = 200, description = "Ready", body = Readiness),
         (status = 503, description = "Not ready", body = Readiness),
     ))]
 pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
-    let database = if state.db.ping().await.is_ok() { "ok" } else { "unavailable" };
+    let database = database_word(&state).await;
     let mut keys = BTreeMap::new();
     for provider in state.providers.iter() {
         let Some(status) = provider.keys() else {
@@ -76,6 +79,25 @@ pub(crate) async fn readiness(state: Data<AppState>) -> HttpResponse {
     let mut response =
         if status == "ready" { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.insert_header((CACHE_CONTROL, "no-store")).json(Readiness { status, database, keys })
+}
+
+/// What is to be said of the database. A change is logged, with the reason.
+async fn database_word(state: &AppState) -> &'static str {
+    let answer = state.db.ping().await;
+    let word = match &answer {
+        Ok(()) => "ok",
+        Err(DbError::ReadOnly) => "read-only",
+        Err(DbError::ClockDiffers { .. }) => "clock-differs",
+        Err(_) => "unavailable",
+    };
+    let mut last = state.database_word.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = last.replace(word);
+    match answer {
+        Err(error) if before != Some(word) => log::warn!("not ready: {error}"),
+        Ok(()) if before.is_some_and(|before| before != word) => log::info!("the database is ready again"),
+        _ => {}
+    }
+    word
 }
 
 /// Metrics for Prometheus

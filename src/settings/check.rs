@@ -146,6 +146,7 @@ impl Settings {
             ("token.access_ttl", self.token.access_ttl, Duration::from_secs(1)),
             ("server.body_timeout", self.server.body_timeout, Duration::from_millis(1)),
             ("database.timeout", self.database.timeout, Duration::from_millis(1)),
+            ("database.max_lifetime", self.database.max_lifetime, Duration::from_secs(1)),
             ("http_client.timeout", self.http_client.timeout, Duration::from_millis(1)),
             ("refresh.idle_ttl", self.refresh.idle_ttl, Duration::from_secs(1)),
             ("refresh.absolute_ttl", self.refresh.absolute_ttl, Duration::from_secs(1)),

@@ -154,6 +154,12 @@ pub struct DatabaseSettings {
     /// How long a request waits for it.
     #[serde(deserialize_with = "values::duration")]
     pub timeout: Duration,
+    /// How long a connection to PostgreSQL is used.
+    #[serde(deserialize_with = "values::duration")]
+    pub max_lifetime: Duration,
+    /// How long a starting service waits for it.
+    #[serde(deserialize_with = "values::duration")]
+    pub start_timeout: Duration,
     /// Run pending migrations at start.
     pub migrate_on_start: bool,
 }

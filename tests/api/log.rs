@@ -504,6 +504,7 @@ fn a_service_that_does_not_start_gives_nothing_away_either() {
             let output = Tokenbooth::new(&[command])
                 .env("RUST_LOG", "trace")
                 .set("server.port", "0")
+                .set("database.start_timeout", "1s")
                 .set(key, value)
                 .output();
             assert_eq!(output.status.code(), Some(1), "{command} {key}");

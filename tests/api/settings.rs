@@ -39,7 +39,7 @@ fn refusal_of_file(text: &str) -> String {
 }
 
 fn serve() -> Tokenbooth {
-    Tokenbooth::new(&["serve"]).set("server.port", "0")
+    Tokenbooth::new(&["serve"]).set("server.port", "0").set("database.start_timeout", "0s")
 }
 
 /// Where a remedy sends the reader who got a value wrong.

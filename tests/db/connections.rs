@@ -44,6 +44,9 @@ fn an_address_is_one_of_two_forms() {
         "postgres://user:password@host/name",
         "postgresql://user@host:6432/name?sslmode=verify-full",
         "postgres:///name?host=/run/postgresql",
+        "postgres://h1:5432,h2:5433/name?target_session_attrs=read-write",
+        "postgres://user:pass%2Fword@h1,h2:6432,[::1]:5433/name",
+        "postgres://h1,h2",
     ] {
         assert!(DatabaseUrl::parse(good).is_ok(), "{good}");
     }
@@ -77,6 +80,49 @@ fn an_address_is_one_of_two_forms() {
         text.contains("sqlite://") && text.contains("postgres://") && !text.contains("hunter2"),
         "{text}"
     );
+    for bad in [
+        "postgres://user:hunter2@h1:5432,:5433/name",
+        "postgres://user:hunter2@h1:5432,h2:0/name",
+        "postgres://user:hunter2@h1:5432,h2:port/name",
+        "postgres://user:hunter2@h1:5432,,h2/name",
+        "postgres://user:hunter2@[::1]5432,h2/name",
+    ] {
+        let text = DatabaseUrl::parse(bad).expect_err(bad).to_string();
+        assert!(text.contains("postgres://") && !text.contains("hunter2"), "{bad}: {text}");
+    }
+}
+
+#[test]
+fn several_hosts_are_tried_one_after_the_other() {
+    let Some(server) = postgres::server() else { return };
+    let database = server.create_database(None);
+    let port =
+        TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address").port();
+    let (before, rest) = database.url.split_once('@').expect("a user");
+    let url = format!("{before}:hunter2+%2F@127.0.0.1:{port},{rest}");
+    let url = DatabaseUrl::parse(&url).expect("a good URL");
+    let mut conn = db::connect(&url).expect("the second host is there");
+    assert_eq!(number(&mut conn, "SELECT 1::bigint AS number"), 1);
+    assert_eq!(format!("{url:?}"), "DatabaseUrl(PostgreSQL, ..)");
+}
+
+#[test]
+fn a_server_that_takes_no_changes_is_not_connected_to() {
+    let Some(server) = postgres::server() else { return };
+    let database = server.create_database(None);
+    let parsed = |url: &str| DatabaseUrl::parse(url).expect("a good URL");
+    let mut conn = db::connect(&parsed(&database.url)).expect("it takes changes");
+    let statement = format!(r#"ALTER DATABASE "{}" SET default_transaction_read_only = on"#, database.name);
+    diesel::sql_query(statement).execute(&mut conn).expect("the test's own statement");
+    assert_eq!(db::connect(&parsed(&database.url)).err(), Some(DbError::ReadOnly));
+    // Whoever asks for it gets it.
+    let any = format!("{}{}target_session_attrs=any", database.url, separator(&database.url));
+    assert!(db::connect(&parsed(&any)).is_ok());
+    assert!(db::connect(&parsed(&database.url).of_any_server()).is_ok());
+}
+
+fn separator(url: &str) -> char {
+    if url.contains('?') { '&' } else { '?' }
 }
 
 #[test]
@@ -100,6 +146,7 @@ fn a_refused_connection_gives_the_drivers_reason_and_not_the_address() {
             "postgres:///customers?host=127.0.0.1,127.0.0.2,localhost&port={port}&user=admin&password=hunter2"
         ),
         format!("postgres:///?host=127.0.0.1&port={port}&user=admin&password=hunter2&dbname=customers"),
+        format!("postgres://admin:hunter2@127.0.0.1:{port},127.0.0.2:{port},localhost:{port}/customers"),
     ] {
         let url = DatabaseUrl::parse(&address).expect("a good URL");
         let Err(DbError::Unavailable(reason)) = db::connect(&url) else {
@@ -164,6 +211,7 @@ fn a_file_that_cannot_be_opened_is_told_as_such() {
         prepared_statements: PreparedStatements::Detect,
         pool_size: 1,
         timeout: Duration::from_secs(1),
+        max_lifetime: Duration::from_mins(5),
     };
     assert!(Db::connect(options, &RoundMetrics::default()).is_err());
 }
@@ -255,8 +303,16 @@ on_both_databases! {
         for slow in join_all(busy).await {
             assert!(matches!(slow, Err(DbError::Unavailable(reason)) if reason.contains("database.timeout")));
         }
-        let late = db.ping().await;
-        assert!(matches!(&late, Err(DbError::Unavailable(reason)) if reason.contains("database.timeout")), "{late:?}");
+        if database.url.starts_with("sqlite") {
+            let late = db.ping().await;
+            assert!(matches!(&late, Err(DbError::Unavailable(reason)) if reason.contains("database.timeout")), "{late:?}");
+        } else {
+            // Connections that do not come back in time are given up, and others have new ones.
+            let deadline = std::time::Instant::now() + Duration::from_secs(10);
+            while db.ping().await.is_err() {
+                assert!(std::time::Instant::now() < deadline, "no connection is given up");
+            }
+        }
         drop(release);
         assert_eq!(db.ping().await, Ok(()));
     }

@@ -55,6 +55,7 @@ fn open_with(database: &TestDatabase, timeout: Duration, metrics: &RoundMetrics)
         prepared_statements: PreparedStatements::Detect,
         pool_size: 4,
         timeout,
+        max_lifetime: Duration::from_mins(5),
     };
     Db::connect(options, metrics).expect("the database is there")
 }

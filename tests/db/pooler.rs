@@ -92,6 +92,7 @@ async fn who_insists_on_prepared_statements_is_told_why_they_are_gone() {
         prepared_statements: PreparedStatements::Always,
         pool_size: 2,
         timeout: Duration::from_secs(5),
+        max_lifetime: Duration::from_mins(5),
     };
     let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let user = somebody();

@@ -37,8 +37,11 @@ pub(super) fn check(
         }
     }
     let remedy = "Check database.url and that the database runs";
-    let looked =
-        db::connect(&settings.database.url).and_then(|mut conn| Ok((db::inspect(&mut conn, clock)?, conn)));
+    let url = &settings.database.url;
+    let looked = db::connect(url)
+        // A server that takes no changes is asked what it is.
+        .or_else(|error| db::connect(&url.of_any_server()).map_err(|_| error))
+        .and_then(|mut conn| Ok((db::inspect(&mut conn, clock)?, conn)));
     let (inspection, mut conn) = match looked {
         Ok(found) => found,
         Err(error) => return findings.error("database", &error.to_string(), remedy),

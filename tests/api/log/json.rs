@@ -65,7 +65,10 @@ fn a_service_that_does_not_start_says_so_in_json_where_the_log_is_json() {
         (serve().set("server.port", "a\"b"), "server.port: expected a whole number"),
         (serve().set("log.level", "loud"), "log.level: expected one of"),
         (serve().file("config/default.toml", "[log\n"), "not TOML"),
-        (serve().set("database.url", no_server), "database.url: the database is unavailable"),
+        (
+            serve().set("database.url", no_server).set("database.start_timeout", "0s"),
+            "database.url: the database is unavailable",
+        ),
         (serve().set("server.port", &port), "server.host, server.port: cannot listen on"),
         (serve().file("config/development.toml", "[log]\nformat = \"json\"\n").set("jwks.x", "1"), "jwks.x"),
     ] {

@@ -191,6 +191,8 @@ impl TestApp {
             .with("server.workers", "2")
             .with("database.url", database_url)
             .with("database.pool_size", "4")
+            // A database that is away is told at once.
+            .with("database.start_timeout", "0s")
             .with("token.secret", SECRET)
             // As strong as the tests need: they hash by the hundred.
             .with("password.memory_kib", "64")
