@@ -47,6 +47,16 @@ max_wal_senders = 0
 autovacuum = off
 ";
 
+/// Added to them for a server that has a standby. A commit waits for what is asked of it, so that a
+/// test may have it wait for a standby that is not there.
+const REPLICATION: &str = "\
+wal_level = replica
+max_wal_senders = 4
+synchronous_commit = on
+hot_standby = on
+wal_keep_size = 64MB
+";
+
 /// `$1` is the folder that holds everything, `$2` the folder of PostgreSQL's programs.
 ///
 /// The signals are ignored so that what ends the tests (Ctrl-C, a runner's TERM, a closed pipe)
@@ -82,6 +92,17 @@ obey() {
             --encoding=UTF8 --locale=C >"$folder/log" 2>&1 </dev/null &&
             echo "include '$folder/settings.conf'" >>"$folder/data/postgresql.conf"
         ;;
+    copy)
+        cp -R "$2/data" "$folder/data" && rm -f "$folder/data/postmaster.opts" &&
+            grep -v '^include ' "$2/data/postgresql.conf" >"$folder/data/postgresql.conf" &&
+            echo "include '$folder/settings.conf'" >>"$folder/data/postgresql.conf"
+        ;;
+    follow)
+        touch "$folder/data/standby.signal" &&
+            echo "primary_conninfo = 'host=127.0.0.1 port=$2 user=tokenbooth application_name=standby sslmode=disable'" \
+                >>"$folder/settings.conf"
+        ;;
+    promote) control promote ;;
     start) control --log="$folder/log" --options="-p $2" start ;;
     stop) control --mode=fast stop ;;
     pause)
@@ -211,13 +232,39 @@ impl Cluster {
     ///
     /// As [`server`].
     pub fn start_own() -> Option<Self> {
-        Self::launch(None)
+        Self::launch(None, SETTINGS, "init")
+    }
+
+    /// As [`Cluster::start_own`], but can be copied by [`Cluster::start_standby`].
+    pub fn start_primary() -> Option<Self> {
+        Self::launch(None, &format!("{SETTINGS}{REPLICATION}"), "init")
+    }
+
+    /// A hot standby that follows this one, which is stopped for a moment and copied file by file.
+    pub fn start_standby(&mut self) -> Self {
+        self.stop();
+        let copied = format!("copy {}\nfollow {}", self.folder.display(), self.port);
+        let standby = Self::launch(None, &format!("{SETTINGS}{REPLICATION}"), &copied)
+            .unwrap_or_else(|| panic!("PostgreSQL is not installed any more"));
+        self.start();
+        standby
+    }
+
+    /// Makes a server that was stopped a standby of the one on this port.
+    pub fn follow(&mut self, port: u16) {
+        let order = format!("follow {port}");
+        self.order(&order).unwrap_or_else(|log| panic!("it cannot be made a standby:\n{log}"));
+    }
+
+    /// Makes a standby a primary.
+    pub fn promote(&mut self) {
+        self.order("promote").unwrap_or_else(|log| panic!("the standby is not promoted:\n{log}"));
     }
 
     /// As [`Cluster::start_own`], but speaks TLS with the certificate and key (PEM) and refuses who
     /// does not.
     pub fn start_own_tls(certificate: &str, key: &str) -> Option<Self> {
-        Self::launch(Some((certificate, key)))
+        Self::launch(Some((certificate, key)), SETTINGS, "init")
     }
 
     /// The maintenance database `postgres`, which a test may use as its own. `sslmode=require` with
@@ -260,14 +307,16 @@ impl Cluster {
         self.order("resume").unwrap_or_else(|log| panic!("PostgreSQL cannot be resumed:\n{log}"));
     }
 
-    fn launch(tls: Option<(&str, &str)>) -> Option<Self> {
+    fn launch(tls: Option<(&str, &str)>, settings: &str, first: &str) -> Option<Self> {
         let Some(programs) = find_programs() else {
             say_that_postgres_is_missing();
             return None;
         };
-        let mut cluster = Self::supervise(&programs, tls)
+        let mut cluster = Self::supervise(&programs, tls, settings)
             .unwrap_or_else(|error| panic!("cannot set up PostgreSQL with {}: {error}", programs.display()));
-        cluster.order("init").unwrap_or_else(|log| panic!("initdb failed:\n{log}"));
+        for order in first.lines() {
+            cluster.order(order).unwrap_or_else(|log| panic!("there is no folder of data:\n{log}"));
+        }
         for attempt in 1.. {
             cluster.port = free_port();
             match cluster.order(&format!("start {}", cluster.port)) {
@@ -279,11 +328,11 @@ impl Cluster {
         Some(cluster)
     }
 
-    fn supervise(programs: &Path, tls: Option<(&str, &str)>) -> io::Result<Self> {
+    fn supervise(programs: &Path, tls: Option<(&str, &str)>, settings: &str) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("tokenbooth-postgres-").tempdir_in(roomy_folder())?;
         let path = folder.path().to_owned();
 
-        let mut settings = format!("{SETTINGS}unix_socket_directories = '{}'\n", path.display());
+        let mut settings = format!("{settings}unix_socket_directories = '{}'\n", path.display());
         let mut files = vec!["settings.conf"];
         if let Some((certificate, key)) = tls {
             fs::write(path.join("server.crt"), certificate)?;
