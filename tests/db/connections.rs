@@ -13,7 +13,7 @@ use tokenbooth::db::{
 use tokenbooth::metrics::RoundMetrics;
 
 use crate::databases::TestDatabase;
-use crate::{identity_of, open, postgres, somebody};
+use crate::{identity_of, load, open, postgres, somebody};
 
 #[derive(QueryableByName)]
 struct Number {
@@ -241,6 +241,40 @@ async fn every_sqlite_connection_has_its_settings() {
         assert!(busy_timeout >= 1000, "{busy_timeout}");
     }
     assert_eq!(db.pool_state().open, 4);
+}
+
+#[actix_web::test]
+async fn no_connection_to_postgres_is_used_for_longer_than_its_lifetime() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let options = DbOptions {
+        url: database.parsed_url(),
+        prepared_statements: PreparedStatements::Detect,
+        pool_size: 2,
+        timeout: Duration::from_secs(2),
+        max_lifetime: Duration::from_secs(1),
+    };
+    let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
+    let user = somebody();
+    let work = async || {
+        assert_eq!(load(&db, user.id).await, Ok(None));
+        assert_eq!(db.ping().await, Ok(()));
+    };
+    work().await;
+    // The pool's and the loader's, as they are now.
+    let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let newest =
+        format!("SELECT MAX(EXTRACT(epoch FROM backend_start) * 1000000)::bigint AS number {others}");
+    let newest = database.number(&newest);
+    let old = format!(
+        "SELECT COUNT(*) AS number {others} AND EXTRACT(epoch FROM backend_start) * 1000000 <= {newest}"
+    );
+    assert!(database.number(&old) >= 2);
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while database.number(&old) > 0 {
+        assert!(std::time::Instant::now() < deadline, "old connections are used on");
+        work().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 on_both_databases! {

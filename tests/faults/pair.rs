@@ -43,6 +43,12 @@ impl Pair {
         std::mem::swap(&mut self.primary, &mut self.standby);
     }
 
+    /// The primary freezes, and the standby takes changes. They do not change places again.
+    pub fn lose_primary(&mut self) {
+        self.primary.pause();
+        self.standby.promote();
+    }
+
     /// The second half: the former primary comes back as a standby.
     pub fn former_primary_returns(&mut self) {
         self.standby.follow(self.primary.port());

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::pair::{Pair, execute};
 use crate::pgbouncer::PgBouncer;
-use crate::proxy::{Open, Proxy};
+use crate::proxy::Proxy;
 use crate::site::{Site, TIMEOUT, me, ready};
 use crate::switchover::url;
 
@@ -29,7 +29,8 @@ async fn a_session_that_a_pooler_gives_a_standby_reads_nothing_there() {
             assert_eq!(ready(address), 503);
         }
     }
-    proxy.lead_to(pair.primary.port(), Open::Ended);
+    // PgBouncer's own sessions on the former primary go on.
+    proxy.lead_new_to(pair.primary.port());
     let took = site.wait_until(TIMEOUT + Duration::from_secs(8), "service", || {
         site.addresses.iter().all(|address| ready(address) == 200 && me(address, &valid) == 200)
     });

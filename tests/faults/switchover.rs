@@ -38,13 +38,33 @@ async fn nothing_is_lost_or_accepted_wrongly_when_both_servers_are_in_the_url() 
     let Some(mut pair) = Pair::start() else { return };
     let hosts = format!("127.0.0.1:{},127.0.0.1:{}", pair.primary.port(), pair.standby.port());
     let site = Site::start(&url(&hosts), 2).await;
+    let start = Instant::now();
     while_clients_work(&site, |record| {
-        for _ in 0..2 {
+        // There and back.
+        for number in 0.. {
+            if number >= 2 && start.elapsed() >= seconds() {
+                break;
+            }
             record.open_window();
             pair.swap();
             back(&site, record, "several hosts in the URL");
             pair.former_primary_returns();
         }
+    });
+}
+
+#[actix_web::test]
+async fn nothing_acknowledged_is_lost_when_the_primary_is_lost() {
+    let Some(mut pair) = Pair::start() else { return };
+    let proxy = Proxy::to(pair.primary.port());
+    let site = Site::start(&url(&format!("127.0.0.1:{}", proxy.port())), 2).await;
+    let token = revoked_token(&site, &site.addresses[0], "leaver");
+    while_clients_work(&site, |record| {
+        record.open_window();
+        pair.lose_primary();
+        proxy.lead_to(pair.standby.port(), Open::Silent);
+        back(&site, record, "a primary that is lost, behind a proxy that forgets connections");
+        assert_stays_revoked(&site, &token, Duration::from_millis(500));
     });
 }
 
