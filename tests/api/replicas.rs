@@ -6,6 +6,8 @@ mod fleet;
 mod operator;
 mod tokens;
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,6 +35,37 @@ async fn the_site_of_the_guide_leads_to_the_service_and_keeps_the_metrics_to_its
     assert_eq!(get("/metrics").await.status, 404);
     assert_eq!(app.get("/metrics").await.status, 200);
     assert!(nginx.access_log().contains("GET /healthz"));
+}
+
+#[actix_web::test]
+async fn what_one_replica_answers_503_is_read_from_the_other_and_not_changed_there() {
+    let app = TestApp::start(TestDatabase::sqlite()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let unready = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            let _ = client.read(&mut request);
+            let told = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = client.write_all(told.as_bytes());
+        }
+    });
+    let address = app.base.strip_prefix("http://").expect("a URL").to_owned();
+    let Some(nginx) = Nginx::start(|port| site(port, [&unready, &address])) else { return };
+    let status = async |method: &str| {
+        let method = method.parse().expect("a method");
+        let request = client().request(method, format!("{}/healthz", nginx.base));
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    for method in ["GET", "HEAD", "GET", "HEAD"] {
+        assert_eq!(status(method).await, 200, "{method}: {}", nginx.log());
+    }
+    // Every second one meets the replica that is not ready.
+    let mut changes = Vec::new();
+    for _ in 0..4 {
+        changes.push(status("POST").await);
+    }
+    assert!(changes.contains(&503) && changes.contains(&405), "{changes:?}");
 }
 
 #[actix_web::test]
