@@ -388,6 +388,7 @@ pub(crate) fn db_options(database: &DatabaseSettings) -> DbOptions {
         pool_size: database.pool_size.unwrap_or(by_backend),
         timeout: database.timeout,
         max_lifetime: database.max_lifetime,
+        synchronous: database.synchronous,
     }
 }
 

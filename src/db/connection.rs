@@ -66,14 +66,25 @@ diesel::define_sql_function! {
 }
 
 /// SQLite's settings belong to a connection, not to the file. `busy_timeout` first: the next statements already
-/// may have to wait for a writer. `synchronous = NORMAL` is safe with a write-ahead log: a power cut may lose the last
-/// commits, never the database.
-const SQLITE_SETTINGS: [&str; 4] = [
+/// may have to wait for a writer. The write-ahead log is made shorter again after a checkpoint when it has grown beyond the
+/// limit, in bytes, which is four times what a checkpoint usually finds in it.
+const SQLITE_SETTINGS: [&str; 5] = [
     "PRAGMA busy_timeout = 5000",
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = NORMAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA journal_size_limit = 16777216",
     "PRAGMA foreign_keys = ON",
 ];
+
+/// `database.synchronous`: when a change in SQLite is on the disk (<https://sqlite.org/pragma.html#pragma_synchronous>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// Before it is answered: a power cut undoes nothing that was answered.
+    #[default]
+    Full,
+    /// At the next checkpoint: a power cut may undo the last changes, a logout and a new password among them.
+    Normal,
+}
 
 /// Of libpq's `fe-connect.c`.
 const READ_ONLY: [&str; 2] = ["session is read-only", "server is in hot standby mode"];
@@ -87,6 +98,7 @@ pub(super) struct Connector {
     url: DatabaseUrl,
     /// Whether they prepare their statements.
     prepares: bool,
+    synchronous: Synchronous,
     renewal: Arc<Renewal>,
 }
 
@@ -104,16 +116,21 @@ impl Connector {
     pub(super) fn new(
         url: DatabaseUrl,
         prepared: PreparedStatements,
+        synchronous: Synchronous,
         renewal: Renewal,
     ) -> Result<Self, DbError> {
-        Ok(Self { prepares: prepared.decide(&url)?, url, renewal: Arc::new(renewal) })
+        Ok(Self { prepares: prepared.decide(&url)?, url, synchronous, renewal: Arc::new(renewal) })
     }
 
     /// # Errors
     /// As [`connect`].
     pub(super) fn connect(&self) -> Result<LiveConn, DbError> {
         let made = self.renewal.begin();
-        Ok(LiveConn { conn: open(&self.url, self.prepares)?, made })
+        let mut conn = open(&self.url, self.prepares)?;
+        if let (DbConn::Sqlite(conn), Synchronous::Normal) = (&mut conn, self.synchronous) {
+            conn.batch_execute("PRAGMA synchronous = NORMAL")?;
+        }
+        Ok(LiveConn { conn, made })
     }
 
     /// Whether a connection may still be used.

@@ -45,7 +45,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::timeout;
 
 use self::connection::Connector;
-pub use self::connection::{DbConn, connect};
+pub use self::connection::{DbConn, Synchronous, connect};
 pub use self::error::DbError;
 pub use self::inspection::{Inspection, ServerFacts, inspect};
 use self::loader::Loader;
@@ -75,6 +75,8 @@ pub struct DbOptions {
     pub timeout: Duration,
     /// How long a connection to PostgreSQL is used.
     pub max_lifetime: Duration,
+    /// When changes are on the disk, with SQLite.
+    pub synchronous: Synchronous,
 }
 
 /// A pool of connections, the loaders and the writer. Cheap to clone.
@@ -99,7 +101,8 @@ impl Db {
     /// [`DbError::Unavailable`] with the driver's reason.
     pub fn connect(options: DbOptions, metrics: &RoundMetrics) -> Result<Self, DbError> {
         let renewal = Renewal::new(options.max_lifetime, watch::tick_of(options.timeout));
-        let connector = Connector::new(options.url.clone(), options.prepared_statements, renewal)?;
+        let connector =
+            Connector::new(options.url.clone(), options.prepared_statements, options.synchronous, renewal)?;
         let pool = Arc::new(Pool::new(connector.clone(), options.pool_size, options.timeout));
         pool.open_first()?;
         let bearers = Loader::start("user-loader", &connector, &metrics.users, users::find_bearers)?;

@@ -37,7 +37,7 @@ pub use self::public_url::PublicUrl;
 pub use self::read_from::ReadFrom;
 pub use self::sign_in::SignInSettings;
 pub use self::values::ListenAddress;
-use crate::db::{DatabaseUrl, PreparedStatements};
+use crate::db::{DatabaseUrl, PreparedStatements, Synchronous};
 use crate::email;
 
 /// All settings, checked.
@@ -157,6 +157,9 @@ pub struct DatabaseSettings {
     /// How long a connection to PostgreSQL is used.
     #[serde(deserialize_with = "values::duration")]
     pub max_lifetime: Duration,
+    /// When a change in SQLite is on the disk.
+    #[serde(deserialize_with = "values::synchronous")]
+    pub synchronous: Synchronous,
     /// How long a starting service waits for it.
     #[serde(deserialize_with = "values::duration")]
     pub start_timeout: Duration,

@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
-use crate::db::{DatabaseUrl, PreparedStatements};
+use crate::db::{DatabaseUrl, PreparedStatements, Synchronous};
 
 /// The longest duration that is taken. A longer one means "for ever", and added to a moment it would overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
@@ -123,6 +123,10 @@ pub(super) fn prepared_statements<'de, D: Deserializer<'de>>(
         ("never", PreparedStatements::Never),
     ];
     one_of(deserializer, &forms)
+}
+
+pub(super) fn synchronous<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Synchronous, D::Error> {
+    one_of(deserializer, &[("full", Synchronous::Full), ("normal", Synchronous::Normal)])
 }
 
 /// A secret; an empty one is none.

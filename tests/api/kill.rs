@@ -6,6 +6,8 @@ mod chance;
 mod client;
 mod confirm;
 mod deed;
+mod disk;
+mod power_cut;
 mod stored;
 
 use std::collections::BTreeMap;
@@ -97,6 +99,16 @@ fn all_at_once(clients: &mut [Client], what: impl Fn(&mut Client) + Sync) {
     });
 }
 
+/// With the service dead: what was answered is in the database. Answers with what was cut off.
+fn settle(db: &TestDatabase, trail: &mut Trail, clients: &mut [Client]) -> Vec<CutOff> {
+    let (stored, mut news) = trail.read(db);
+    let cut_off = clients.iter_mut().filter_map(|client| client.settle(&stored, &mut news)).collect();
+    // The passwords that were tried besides.
+    news.retain(|_, events| events.iter().any(|event| event.kind != "sign_in.succeeded"));
+    assert!(news.is_empty(), "events of nothing that was asked for: {news:?}");
+    cut_off
+}
+
 /// One life of the service, and its end.
 fn serve_and_kill(running: &mut Running, address: &str, clients: &mut [Client], moment: Duration) {
     thread::scope(|scope| {
@@ -131,15 +143,9 @@ on_both_databases! {
             let moment = Duration::from_millis(moments.start + chance.below(moments.end - moments.start));
             serve_and_kill(&mut running, &address, &mut clients, moment);
             wait_until_at_rest(&db);
-            let (stored, mut news) = trail.read(&db);
-            for client in &mut clients {
-                if let Some(cut_off) = client.settle(&stored, &mut news) {
-                    report.add(&cut_off);
-                }
+            for cut_off in settle(&db, &mut trail, &mut clients) {
+                report.add(&cut_off);
             }
-            // The passwords that were tried besides.
-            news.retain(|_, events| events.iter().any(|event| event.kind != "sign_in.succeeded"));
-            assert!(news.is_empty(), "events of nothing that was asked for: {news:?}");
         }
         let mut running = serving(&mock, &db).start();
         let address = ready(&mut running);

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, RunQueryDsl};
 use futures_util::future::join_all;
 use tokenbooth::db::{
-    self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions, PreparedStatements,
+    self, DatabaseUrl, DatabaseUrlError, Db, DbConn, DbError, DbOptions, PreparedStatements, Synchronous,
 };
 use tokenbooth::metrics::RoundMetrics;
 
@@ -25,6 +25,10 @@ struct Number {
 struct Line {
     #[diesel(sql_type = Text)]
     text: String,
+}
+
+fn conn_to(database: &TestDatabase) -> DbConn {
+    db::connect(&database.parsed_url()).expect("a connection")
 }
 
 fn number(conn: &mut DbConn, sql: &str) -> i64 {
@@ -212,8 +216,31 @@ fn a_file_that_cannot_be_opened_is_told_as_such() {
         pool_size: 1,
         timeout: Duration::from_secs(1),
         max_lifetime: Duration::from_mins(5),
+        synchronous: Synchronous::Full,
     };
     assert!(Db::connect(options, &RoundMetrics::default()).is_err());
+}
+
+#[test]
+fn the_log_of_sqlite_that_a_reader_has_made_long_gets_short_again() {
+    let database = TestDatabase::sqlite();
+    let log = format!("{}-wal", database.url.strip_prefix("sqlite://").expect("a path"));
+    let length = || std::fs::metadata(&log).expect("a log").len();
+    let (mut writer, mut reader) = (conn_to(&database), conn_to(&database));
+    let run = |conn: &mut DbConn, sql: &str| diesel::sql_query(sql).execute(conn).expect("done");
+    run(&mut writer, "CREATE TABLE filler (filling BLOB)");
+    // As long as somebody reads what was there before, nothing of the log can be used again.
+    run(&mut reader, "BEGIN");
+    number(&mut reader, "SELECT COUNT(*) AS number FROM filler");
+    for _ in 0..24 {
+        run(&mut writer, "INSERT INTO filler VALUES (zeroblob(1048576))");
+    }
+    assert!(length() > 24 << 20, "{}", length());
+    run(&mut reader, "COMMIT");
+    for _ in 0..2 {
+        run(&mut writer, "INSERT INTO filler VALUES (NULL)");
+    }
+    assert!(length() <= 16 << 20, "{}", length());
 }
 
 #[actix_web::test]
@@ -237,7 +264,7 @@ async fn every_sqlite_connection_has_its_settings() {
     });
     for settings in join_all(checks).await {
         let (foreign_keys, journal, busy_timeout, synchronous) = settings.expect("an answer");
-        assert_eq!((foreign_keys, journal.as_str(), synchronous), (1, "wal", 1));
+        assert_eq!((foreign_keys, journal.as_str(), synchronous), (1, "wal", 2));
         assert!(busy_timeout >= 1000, "{busy_timeout}");
     }
     assert_eq!(db.pool_state().open, 4);
@@ -252,6 +279,7 @@ async fn no_connection_to_postgres_is_used_for_longer_than_its_lifetime() {
         pool_size: 2,
         timeout: Duration::from_secs(2),
         max_lifetime: Duration::from_secs(1),
+        synchronous: Synchronous::Full,
     };
     let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let user = somebody();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions, PreparedStatements};
+use tokenbooth::db::{self, DatabaseUrl, Db, DbError, DbOptions, PreparedStatements, Synchronous};
 use tokenbooth::metrics::RoundMetrics;
 use tokenbooth::user::{IdentityKey, UserId};
 
@@ -144,6 +144,7 @@ async fn the_queue_is_bounded_and_says_so_at_once() {
         pool_size: 1,
         timeout,
         max_lifetime: Duration::from_mins(5),
+        synchronous: Synchronous::Full,
     };
     let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let nobody = UserId::generate();

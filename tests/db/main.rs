@@ -30,7 +30,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{Db, DbError, DbOptions, PreparedStatements};
+use tokenbooth::db::{Db, DbError, DbOptions, PreparedStatements, Synchronous};
 use tokenbooth::metrics::RoundMetrics;
 use tokenbooth::recent_sign_ins::RecentSignIns;
 use tokenbooth::session::{HashedToken, Place, Session};
@@ -56,6 +56,7 @@ fn open_with(database: &TestDatabase, timeout: Duration, metrics: &RoundMetrics)
         pool_size: 4,
         timeout,
         max_lifetime: Duration::from_mins(5),
+        synchronous: Synchronous::Full,
     };
     Db::connect(options, metrics).expect("the database is there")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokenbooth::clock::Timestamp;
-use tokenbooth::db::{self, Db, DbError, DbOptions, PreparedStatements, sessions_are_shared};
+use tokenbooth::db::{self, Db, DbError, DbOptions, PreparedStatements, Synchronous, sessions_are_shared};
 use tokenbooth::metrics::RoundMetrics;
 
 use crate::databases::TestDatabase;
@@ -93,6 +93,7 @@ async fn who_insists_on_prepared_statements_is_told_why_they_are_gone() {
         pool_size: 2,
         timeout: Duration::from_secs(5),
         max_lifetime: Duration::from_mins(5),
+        synchronous: Synchronous::Full,
     };
     let db = Db::connect(options, &RoundMetrics::default()).expect("the database is there");
     let user = somebody();

@@ -63,9 +63,9 @@ struct Ended {
 }
 
 #[derive(QueryableByName)]
-struct Number {
+pub struct Number {
     #[diesel(sql_type = BigInt)]
-    number: i64,
+    pub number: i64,
 }
 
 /// Everything there is.
@@ -80,7 +80,7 @@ pub struct Stored {
 }
 
 impl Stored {
-    fn read(conn: &mut DbConn) -> Self {
+    pub fn read(conn: &mut DbConn) -> Self {
         let users =
             "SELECT id, password_hash IS NOT NULL AS has_password, email IS NOT NULL AS has_email FROM users";
         let identities = "SELECT id, user_id, provider, provider_id FROM identities";
@@ -102,7 +102,7 @@ impl Stored {
         }
     }
 
-    fn assert_whole(&self) {
+    pub fn assert_whole(&self) {
         for owner in self.identities.keys().chain(self.sessions.values().map(|row| &row.user_id)) {
             assert!(
                 self.users.contains_key(owner),
