@@ -19,14 +19,16 @@ use crate::metrics::PoolGauge;
 /// Between two tries to connect; doubled each time up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// Uses that are given up and still blocked, for each connection of the pool. All of them may be blocked by one fault, and a proxy
+/// may keep them until the next fault and the one after it. No more: where commits stall, each is a session on the server.
+const MOST_BLOCKED: u32 = 3;
 
 /// Connections that nobody uses, and who uses the others.
 pub(super) struct Pool {
     connector: Connector,
     idle: Mutex<Vec<PooledConn>>,
     open: Arc<AtomicU32>,
-    /// One for each connection. That of a use which was given up is released, so that a server that froze
-    /// takes as many threads again as there are connections, and no more.
+    /// One for each connection. That of a use which was given up is released.
     permits: Arc<Semaphore>,
     uses: Mutex<Vec<Arc<Use>>>,
     given_up: AtomicU32,
@@ -180,7 +182,7 @@ impl Watched for Pool {
         for used in &*lock(&self.uses) {
             let mut state = lock(&used.0);
             let is_blocked = state.since.is_some_and(|since| now - since >= limit) && !state.given_up;
-            if is_blocked && self.given_up.load(Ordering::Relaxed) < self.size {
+            if is_blocked && self.given_up.load(Ordering::Relaxed) < self.size * MOST_BLOCKED {
                 log::warn!("connection pool: a connection does not respond and is given up");
                 self.given_up.fetch_add(1, Ordering::Relaxed);
                 state.given_up = true;

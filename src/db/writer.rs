@@ -110,7 +110,8 @@ pub(super) fn finish<T, E: From<DbError>>(
     let done = queries(conn);
     match done {
         Ok(_) => commit(conn)?,
-        Err(_) => roll_back(conn)?,
+        // Where that fails the connection is gone, and nothing was done either; the reason is the first error.
+        Err(_) => drop(roll_back(conn)),
     }
     done
 }
