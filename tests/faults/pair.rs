@@ -66,6 +66,13 @@ impl Pair {
         }
         execute(&self.primary, "ALTER SYSTEM SET synchronous_standby_names = '*'");
         execute(&self.primary, "SELECT pg_reload_conf()");
+        let waits = "SELECT COUNT(*) AS number FROM pg_stat_replication WHERE sync_state = 'sync'";
+        while number(&self.primary, waits) == 0 {
+            assert!(start.elapsed() < PATIENCE, "commits do not wait for the standby");
+            thread::sleep(Duration::from_millis(50));
+        }
+        // Every session has heard of it.
+        thread::sleep(Duration::from_millis(300));
     }
 }
 

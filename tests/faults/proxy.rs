@@ -10,12 +10,15 @@ use std::time::Duration;
 /// Between two looks at whether a frozen connection has thawed.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long a connection that says nothing is kept.
+const FORGOTTEN: Duration = Duration::from_secs(30);
+
 /// What happens to the connections that are open when the proxy is led elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
     /// They are ended.
     Ended,
-    /// They are kept and say nothing for ever, as behind a balancer that forgot them.
+    /// They are kept and say nothing until [`FORGOTTEN`] is over, as behind a balancer that forgot them.
     Silent,
 }
 
@@ -72,12 +75,18 @@ impl Proxy {
     /// Leads new connections to another port, and does this to those that are open.
     pub fn lead_to(&self, target: u16, open: Open) {
         self.shared.target.store(target, Ordering::SeqCst);
-        for pipe in self.shared.open().drain(..) {
-            match open {
-                Open::Ended => pipe.end(),
-                Open::Silent => pipe.silent.store(true, Ordering::SeqCst),
-            }
+        let pipes: Vec<Pipe> = self.shared.open().drain(..).collect();
+        if open == Open::Ended {
+            pipes.iter().for_each(Pipe::end);
+            return;
         }
+        for pipe in &pipes {
+            pipe.silent.store(true, Ordering::SeqCst);
+        }
+        thread::spawn(move || {
+            thread::sleep(FORGOTTEN);
+            pipes.iter().for_each(Pipe::end);
+        });
     }
 
     /// Leads new connections to another port and leaves the others alone, as a DNS name does.

@@ -60,6 +60,21 @@ impl Site {
         ask(address, "POST", "/auth/google", None, &body)
     }
 
+    /// Signs in so many at once that every connection of each replica is used, and answers whether all succeed.
+    pub fn serves_a_crowd(&self) -> bool {
+        thread::scope(|scope| {
+            let crowd: Vec<_> = self
+                .addresses
+                .iter()
+                .flat_map(|address| (0..10).map(move |number| (address, format!("crowd-{number}"))))
+                .map(|(address, name)| scope.spawn(move || self.try_to_sign_in(address, &name).status == 200))
+                .collect();
+            // All of them, also after one that failed.
+            let served: Vec<bool> = crowd.into_iter().map(|one| one.join().expect("no panic")).collect();
+            served.into_iter().all(|served| served)
+        })
+    }
+
     /// Waits, and says how long it took.
     #[track_caller]
     pub fn wait_until(&self, limit: Duration, what: &str, mut is_so: impl FnMut() -> bool) -> Duration {

@@ -81,8 +81,8 @@ pub fn url(hosts: &str) -> String {
 /// Waits until both replicas serve, closes the window, and says how long it took.
 fn back(site: &Site, record: &Record, what: &str) {
     let took = site.wait_until(BACK, what, || site.addresses.iter().all(|address| ready(address) == 200));
-    // What reads is not what `/readyz` asks.
-    thread::sleep(Duration::from_millis(500));
+    // `/readyz` asks one connection: another one that says nothing may be met later.
+    site.wait_until(BACK, what, || site.serves_a_crowd());
     record.close_window();
     println!("{what}: ready after {took:?}");
     thread::sleep(Duration::from_millis(500));
