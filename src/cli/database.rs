@@ -10,6 +10,13 @@ const NAMED: i64 = 500;
 
 /// The database, once it has the tables that are asked for.
 pub(super) fn open(settings: &Settings) -> Result<DbConn, CommandError> {
+    // SQLite would make it.
+    if let Some(file) = settings.database.url.file().filter(|file| !file.exists()) {
+        return Err(CommandError::Other(format!(
+            "there is no database at {}. Name it in database.url or TOKENBOOTH__DATABASE__URL, and run the command with the settings of the service; a new one is made by `tokenbooth migrate`",
+            file.display()
+        )));
+    }
     let pending = db::pending_migrations(&settings.database.url)?;
     if !pending.is_empty() {
         return Err(CommandError::Other(

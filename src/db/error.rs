@@ -4,8 +4,23 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 use super::guard;
 
-/// What a prepared statement that is gone, or is another one, tells of.
-const LOST_STATEMENT: &str = "; a pooler is in between that gives each transaction another session, such as PgBouncer with pool_mode = transaction: set database.prepared_statements = \"never\"";
+/// Words in an error, and what they tell whoever runs the service.
+const MEANINGS: [(&str, &str); 3] = [
+    // Diesel's name for what it prepares, which is gone or another one; the words around it are in the server's language.
+    (
+        "__diesel_stmt_",
+        "; a pooler is in between that gives each transaction another session, such as PgBouncer with pool_mode = transaction: set database.prepared_statements = \"never\"",
+    ),
+    // The next two are SQLite's.
+    (
+        "database is locked",
+        "; another process has held the lock for changes to the file for more than 5 s, such as an open sqlite3 shell or a backup that copies the file: end it",
+    ),
+    (
+        "readonly database",
+        "; the file or its folder is read-only: let the service's user write to both, or mount the file system with write access",
+    ),
+];
 
 /// Why the database did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,9 +60,8 @@ impl From<DieselError> for DbError {
                     return failure;
                 }
                 let reason = other.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-                // Diesel's name for what it prepares; the words around it are in the server's language.
-                let lost = if reason.contains("__diesel_stmt_") { LOST_STATEMENT } else { "" };
-                Self::Unavailable(reason + lost)
+                let meaning = MEANINGS.iter().find(|(words, _)| reason.contains(words));
+                Self::Unavailable(reason.clone() + meaning.map_or("", |(_, meaning)| meaning))
             }
         }
     }

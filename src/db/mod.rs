@@ -10,6 +10,7 @@ pub mod emails;
 pub mod ended_sessions;
 mod error;
 pub mod events;
+mod file;
 mod guard;
 mod hosts;
 pub mod identities;
@@ -47,6 +48,7 @@ use tokio::time::timeout;
 use self::connection::Connector;
 pub use self::connection::{DbConn, Synchronous, connect};
 pub use self::error::DbError;
+use self::file::DatabaseFile;
 pub use self::inspection::{Inspection, ServerFacts, inspect};
 use self::loader::Loader;
 pub use self::migrations::{MigrationState, migrate, migration_state, pending_migrations, revert_all};
@@ -88,6 +90,8 @@ pub struct Db {
     clients: Arc<Loader<ClientId, Client>>,
     /// Only where there may be but one.
     writer: Option<Arc<Writer>>,
+    /// Only of SQLite.
+    file: Option<Arc<DatabaseFile>>,
     /// Compared with the server's, if it shows the present time.
     clock: Option<SharedClock>,
     waits: Histogram,
@@ -123,6 +127,7 @@ impl Db {
                 None
             }
         };
+        let file = options.url.file().map(DatabaseFile::watch).transpose()?;
         let (bearers, identities, clients) = (Arc::new(bearers), Arc::new(identities), Arc::new(clients));
         let waits = metrics.pool_waits.clone();
         Ok(Self {
@@ -131,6 +136,7 @@ impl Db {
             identities,
             clients,
             writer,
+            file,
             clock: None,
             waits,
             options: Arc::new(options),
@@ -220,6 +226,9 @@ impl Db {
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+        if let Some(file) = &self.file {
+            file.check()?;
+        }
         let limit = self.options.timeout;
         timeout(limit, work).await.unwrap_or_else(|_| {
             Err(DbError::Unavailable(format!("no answer within database.timeout ({limit:?})")))

@@ -4,8 +4,10 @@
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::PasswordError;
 use super::memory::Memory;
@@ -14,10 +16,14 @@ use super::memory::Memory;
 /// queue would have people wait for an answer they have given up on, a shorter one refuse a burst that fits in a second.
 const WAITING_PER_PERMIT: usize = 32;
 
+/// How long somebody waits for a turn. On a machine so slow that the queue takes longer, trying again later is of more use.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// Threads that may block, at most so many at a time, and a bounded queue before them.
 #[derive(Debug)]
 pub(super) struct HashingPool {
     permits: Arc<Semaphore>,
+    longest_wait: Duration,
     room: Arc<Room>,
 }
 
@@ -35,13 +41,18 @@ struct Place(Arc<Room>);
 impl HashingPool {
     pub(super) fn new(concurrency: usize) -> Self {
         let room = Room { concurrency, inside: AtomicUsize::new(0), spare: Mutex::default() };
-        Self { permits: Arc::new(Semaphore::new(concurrency)), room: Arc::new(room) }
+        Self {
+            permits: Arc::new(Semaphore::new(concurrency)),
+            longest_wait: LONGEST_WAIT,
+            room: Arc::new(room),
+        }
     }
 
     /// Does the work in a thread that may block, in turn.
     ///
     /// # Errors
-    /// [`PasswordError::Overloaded`] at once when the queue is full, [`PasswordError::Failed`] when the process stops.
+    /// Returns [`PasswordError::Overloaded`] at once if the queue is full, or after 5 s without a turn, and
+    /// [`PasswordError::Failed`] if the process stops.
     pub(super) async fn run<T, F>(&self, work: F) -> Result<T, PasswordError>
     where
         F: FnOnce(&mut Memory) -> T + Send + 'static,
@@ -49,7 +60,8 @@ impl HashingPool {
     {
         let stopped = || PasswordError::Failed("the process is stopping".to_owned());
         let place = Place::enter(&self.room)?;
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| stopped())?;
+        let permit = timeout(self.longest_wait, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| PasswordError::Overloaded)?.map_err(|_| stopped())?;
         let work = move || {
             // Both are held to the end even when nobody waits for the result any more: the memory is in use till then.
             let (place, _permit) = (place, permit);

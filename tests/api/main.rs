@@ -26,6 +26,7 @@ mod browser_cookies;
 mod browser_mode;
 mod clients;
 mod command_line;
+mod database_file;
 mod database_outage;
 mod demo;
 mod docs;

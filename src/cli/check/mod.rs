@@ -6,6 +6,7 @@ mod disk;
 mod finding;
 mod issuers;
 mod keys;
+mod memory;
 mod providers;
 mod secret;
 mod server;
@@ -53,6 +54,9 @@ async fn examine(
 ) -> Result<(), CommandError> {
     server::check(findings, settings)?;
     secret::check(findings, settings)?;
+    if usable("password") {
+        memory::check(findings, settings)?;
+    }
     if usable("sign_in") {
         sign_in::check(findings, settings)?;
     }

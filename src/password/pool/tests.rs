@@ -94,6 +94,18 @@ async fn past_the_queue_one_is_refused_at_once_and_later_served_again() {
 }
 
 #[tokio::test]
+async fn who_waits_too_long_for_a_turn_is_refused_and_gives_up_the_place() {
+    let pool = Arc::new(HashingPool { longest_wait: Duration::from_millis(20), ..HashingPool::new(1) });
+    let running = start(&pool);
+    settle().await;
+    assert!(running.has_begun());
+    assert_eq!(pool.run(|_| ()).await, Err(PasswordError::Overloaded));
+    assert_eq!(inside(&pool), 1);
+    running.finish().await;
+    assert_eq!(pool.run(|_| 7).await, Ok(7));
+}
+
+#[tokio::test]
 async fn a_request_that_goes_away_while_it_waits_gives_up_its_place() {
     let pool = pool(1);
     let running = start(&pool);
