@@ -105,7 +105,9 @@ fn an_algorithm_that_we_do_not_have_and_a_database_without_tables_are_told() {
     let told_of = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(told_of.contains("the algorithms are HS256, EdDSA and ES256"), "{told_of}");
     let folder = tempfile::tempdir().expect("a folder");
-    let empty = format!("sqlite://{}", folder.path().join("empty.db").display());
+    let file = folder.path().join("empty.db");
+    std::fs::write(&file, "").expect("a file");
+    let empty = format!("sqlite://{}", file.display());
     let refusal = told(command(&empty, &["list"]));
     assert!(refusal.contains("run `tokenbooth migrate` first"), "{refusal}");
 }
