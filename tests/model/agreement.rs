@@ -15,6 +15,12 @@ pub trait Real<M: Model> {
     async fn compare(&self, state: &M::State) -> Result<(), String>;
 }
 
+/// What is played.
+pub struct Plan<Action> {
+    pub traces: Vec<Vec<Action>>,
+    pub races: Vec<Race<Action>>,
+}
+
 /// Plays each trace from the beginning, and compares every outcome and the state after the last
 /// one.
 pub async fn agree<M: Model, R: Real<M>>(model: &M, traces: &[Vec<M::Action>], begin: impl AsyncFn() -> R) {

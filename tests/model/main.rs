@@ -18,4 +18,5 @@ mod postgres;
 mod agreement;
 mod codes;
 mod explorer;
+mod refresh;
 mod stored;
