@@ -7,12 +7,13 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::identities::{is_still, unlink_now};
+use super::acting_user::{ActingUser, Authority};
+use super::identities::unlink_now;
 use super::profile::{self, Change, ProfileChange};
 use super::revocation::end_everything;
-use super::{AccountError, password, revocation, write};
-use crate::db::{Db, DbConn, DbError, events, identities, sessions, user_search, users};
-use crate::event::{Actor, EventKind, Origin};
+use super::{AccountError, password, write};
+use crate::db::{Db, DbConn, DbError, events, identities, removed_identities, sessions, user_search, users};
+use crate::event::{EventKind, Origin};
 use crate::user::{Identity, User, UserId};
 
 /// A user with the ways in, as administrators see one.
@@ -49,12 +50,13 @@ pub fn change(
     conn: &mut DbConn,
     id: UserId,
     change: UserChange,
-    origin: &Origin,
+    authority: &Authority,
 ) -> Result<Result<User, AccountError>, DbError> {
-    let mut user = match lock(conn, id, change.could_take_an_administrator(), origin)? {
+    let mut user = match lock(conn, id, change.could_take_an_administrator(), authority)? {
         Ok(user) => user,
         Err(refused) => return Ok(Err(refused)),
     };
+    let origin = &authority.origin;
     if let Some(disabled) = change.disabled.filter(|disabled| *disabled != user.disabled) {
         users::set_disabled(conn, id, disabled, origin.at)?;
         if disabled {
@@ -70,29 +72,26 @@ pub fn change(
         events::insert(conn, &origin.event(kind, id, json!({})))?;
         user.admin = admin;
     }
-    let before = user.name.clone();
     let profile = ProfileChange { name: change.name, avatar_url: Change::Keep };
-    profile::write(conn, &mut user, profile, origin.at)?;
-    if user.name != before {
-        let detail = json!({ "fields": ["name"] });
-        events::insert(conn, &origin.event(EventKind::UserUpdated, id, detail))?;
-    }
+    profile::write(conn, &mut user, profile, origin)?;
     Ok(Ok(user))
 }
 
 /// Ends every access token and every session of a user, inside a transaction.
 ///
 /// # Errors
-/// [`AccountError::UnknownUser`].
+/// Returns [`AccountError::UnknownUser`], or the error of [`Authority`].
 pub fn revoke_tokens(
     conn: &mut DbConn,
     id: UserId,
-    origin: &Origin,
+    authority: &Authority,
 ) -> Result<Result<(), AccountError>, DbError> {
-    Ok(match revocation::revoke_tokens(conn, id, origin)? {
-        Err(AccountError::NoSuchUser) => Err(AccountError::UnknownUser),
-        result => result,
-    })
+    if let Err(refused) = lock(conn, id, false, authority)? {
+        return Ok(Err(refused));
+    }
+    end_everything(conn, id, authority.origin.at)?;
+    events::insert(conn, &authority.origin.event(EventKind::TokensRevoked, id, json!({})))?;
+    Ok(Ok(()))
 }
 
 /// Unlinks an identity of a user and ends all tokens and sessions of the user, inside a transaction. The last identity, too: an
@@ -107,45 +106,48 @@ pub fn unlink(
     id: UserId,
     identity_id: Uuid,
     password_counts: bool,
-    origin: &Origin,
+    authority: &Authority,
 ) -> Result<Result<(), AccountError>, DbError> {
     let is_last = |conn: &mut DbConn| {
         let linked = identities::list(conn, id)?;
         let password = password_counts && users::find(conn, id)?.is_some_and(|user| user.has_password);
         Ok::<_, DbError>(!password && linked.iter().all(|identity| identity.id == identity_id))
     };
-    if let Err(refused) = lock_for_removal(conn, id, is_last, origin)? {
+    if let Err(refused) = lock_for_removal(conn, id, is_last, authority)? {
         return Ok(Err(refused));
     }
     let linked = identities::list(conn, id)?;
     let Some(identity) = linked.iter().find(|identity| identity.id == identity_id) else {
         return Ok(Err(AccountError::NoSuchIdentity));
     };
-    unlink_now(conn, identity, origin)?;
-    end_everything(conn, id, origin.at)?;
+    unlink_now(conn, identity, &authority.origin)?;
     Ok(Ok(()))
 }
 
-/// Removes the password of a user and ends all tokens and sessions of the user, inside a transaction. Nothing happens if none is
-/// set.
+/// Removes the password of a user and ends all tokens and sessions of the user, inside a transaction. They end also if no password
+/// is set: the thief may have removed it, and an administrator who shuts a thief out should not have to know that.
 ///
 /// # Errors
 /// Returns [`AccountError::UnknownUser`] or [`AccountError::LastAdministrator`]; [`DbError::Conflict`] if it has to be tried again.
 pub fn remove_password(
     conn: &mut DbConn,
     id: UserId,
-    origin: &Origin,
+    authority: &Authority,
 ) -> Result<Result<(), AccountError>, DbError> {
     let is_last = |conn: &mut DbConn| {
         let has_password = users::find(conn, id)?.is_some_and(|user| user.has_password);
         Ok::<_, DbError>(has_password && identities::list(conn, id)?.is_empty())
     };
-    let user = match lock_for_removal(conn, id, is_last, origin)? {
+    let user = match lock_for_removal(conn, id, is_last, authority)? {
         Ok(user) => user,
         Err(refused) => return Ok(Err(refused)),
     };
+    let origin = &authority.origin;
     if user.has_password {
         password::remove_now(conn, id, json!({}), origin)?;
+    } else {
+        end_everything(conn, id, origin.at)?;
+        events::insert(conn, &origin.event(EventKind::TokensRevoked, id, json!({})))?;
     }
     Ok(Ok(()))
 }
@@ -156,10 +158,10 @@ fn lock_for_removal(
     conn: &mut DbConn,
     id: UserId,
     is_last: impl Fn(&mut DbConn) -> Result<bool, DbError>,
-    origin: &Origin,
+    authority: &Authority,
 ) -> Result<Result<User, AccountError>, DbError> {
     let before = is_last(conn)?;
-    let locked = lock(conn, id, before, origin)?;
+    let locked = lock(conn, id, before, authority)?;
     // Another one was removed since. To lock the administrators now would be against the order.
     if locked.is_ok() && !before && is_last(conn)? {
         return Err(DbError::Conflict);
@@ -194,29 +196,39 @@ pub fn revoke_tokens_of_all(
 ///
 /// # Errors
 /// As [`change`].
-pub fn delete(conn: &mut DbConn, id: UserId, origin: &Origin) -> Result<Result<(), AccountError>, DbError> {
-    match lock(conn, id, true, origin)? {
-        Ok(user) => Ok(Ok(remove(conn, &user, origin)?)),
+pub fn delete(
+    conn: &mut DbConn,
+    id: UserId,
+    authority: &Authority,
+) -> Result<Result<(), AccountError>, DbError> {
+    match lock(conn, id, true, authority)? {
+        Ok(user) => Ok(Ok(remove(conn, &user, &authority.origin)?)),
         Err(refused) => Ok(Err(refused)),
     }
 }
 
-/// `DELETE /api/me`.
+/// Deletes the account of the caller (`DELETE /api/me`).
 ///
 /// # Errors
-/// [`AccountError::LastAdministrator`], [`AccountError::NoSuchUser`] when the caller was deleted, disabled or revoked
-/// meanwhile; the database's.
-pub async fn delete_own(db: &Db, caller: &User, origin: &Origin) -> Result<(), AccountError> {
-    let (caller, origin) = (caller.clone(), origin.by(caller.id));
-    write(db, move |conn| match lock(conn, caller.id, true, &origin)? {
-        Ok(user) if is_still(&user, &caller) => Ok(Ok(remove(conn, &user, &origin)?)),
-        Ok(_) | Err(AccountError::UnknownUser) => Ok(Err(AccountError::NoSuchUser)),
-        Err(refused) => Ok(Err(refused)),
+/// Returns [`AccountError::LastAdministrator`], [`AccountError::NoSuchUser`] if the caller was deleted, disabled or revoked in the
+/// meantime, and [`AccountError::Db`] if the database fails.
+pub async fn delete_own(db: &Db, caller: &ActingUser, origin: &Origin) -> Result<(), AccountError> {
+    let (caller, origin) = (caller.clone(), origin.by(caller.user.id));
+    write(db, move |conn| {
+        let own = Authority::own(origin.clone());
+        match lock(conn, caller.user.id, true, &own)? {
+            Ok(user) if caller.is_accepted(conn, &user)? => Ok(Ok(remove(conn, &user, &origin)?)),
+            Ok(_) | Err(AccountError::UnknownUser) => Ok(Err(AccountError::NoSuchUser)),
+            Err(refused) => Ok(Err(refused)),
+        }
     })
     .await
 }
 
 fn remove(conn: &mut DbConn, user: &User, origin: &Origin) -> Result<(), DbError> {
+    for identity in identities::list(conn, user.id)? {
+        removed_identities::record(conn, &identity.key(), origin.at)?;
+    }
     users::delete(conn, user.id, origin.at)?;
     events::insert(conn, &origin.event(EventKind::UserDeleted, user.id, json!({})))
 }
@@ -226,13 +238,26 @@ fn lock(
     conn: &mut DbConn,
     id: UserId,
     takes_an_administrator: bool,
-    origin: &Origin,
+    authority: &Authority,
 ) -> Result<Result<User, AccountError>, DbError> {
-    let ruled = takes_an_administrator && origin.actor != Actor::CommandLine;
+    let ruled = takes_an_administrator && !authority.is_operator();
     let before = if ruled { users::find(conn, id)? } else { None };
     let administrators = before.filter(counts).map(|_| users::lock_administrators(conn)).transpose()?;
-    let Some(locked) = users::lock(conn, id)? else { return Ok(Err(AccountError::UnknownUser)) };
-    if ruled && counts(&locked.user) {
+    if let Some(all) = &administrators {
+        // Demoted since we looked. To lock the user's row now would be against the order.
+        if !all.contains(&id) {
+            return Err(DbError::Conflict);
+        }
+        if !authority.is_among(all) {
+            return Ok(Err(AccountError::NotAdministrator));
+        }
+    }
+    let locked = match authority.lock_with(conn, id)? {
+        Ok(Some(locked)) => locked,
+        Ok(None) => return Ok(Err(AccountError::UnknownUser)),
+        Err(refused) => return Ok(Err(refused)),
+    };
+    if ruled && counts(&locked) {
         match administrators {
             // Promoted since we looked. To lock the administrators now would be against the order.
             None => return Err(DbError::Conflict),
@@ -242,7 +267,7 @@ fn lock(
             Some(_) => {}
         }
     }
-    Ok(Ok(locked.user))
+    Ok(Ok(locked))
 }
 
 /// An administrator who can sign in.

@@ -1,12 +1,15 @@
 //! Throwing away what has had its time: events past `events.retention`, rejected sign-ins past `events.refused_retention` or
-//! `events.refused_rows`, sessions that nobody can refresh any more, the marks of one-time codes that have ended, and revocations and
-//! ended sessions that end no token any more.
+//! `events.refused_rows`, sessions that nobody can refresh any more, the marks of one-time codes that have ended, revocations and ended
+//! sessions that end no token any more, and removed identities of which no ID token is valid any more.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::clock::{SharedClock, Timestamp};
-use crate::db::{Db, DbConn, DbError, ended_sessions, events, revocations, sessions, spent_codes};
+use crate::db::{
+    Db, DbConn, DbError, ended_sessions, events, removed_identities, revocations, sessions, spent_codes,
+};
+use crate::provider::MAX_ID_TOKEN_LIFE;
 use crate::settings::{EventsSettings, Settings};
 
 /// Rows of one transaction: whoever else wants to write waits for milliseconds, not for the whole of it.
@@ -32,15 +35,18 @@ pub struct Swept {
     pub revocations: usize,
     /// Rows of `ended_sessions`.
     pub ended_sessions: usize,
+    /// Rows of `removed_identities`.
+    pub removed_identities: usize,
 }
 
 impl fmt::Display for Swept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, refused, sessions, spent_codes, revocations, ended_sessions } = self;
+        let Self { events, refused, sessions, spent_codes, revocations, ended_sessions, removed_identities } =
+            self;
         write!(
             f,
             "{events} events, {refused} rejected sign-ins, {sessions} sessions, {spent_codes} spent codes, \
-             {revocations} revocations, {ended_sessions} ended sessions"
+             {revocations} revocations, {ended_sessions} ended sessions, {removed_identities} removed identities"
         )
     }
 }
@@ -71,6 +77,10 @@ pub async fn sweep(db: &Db, settings: &Settings, now: Timestamp) -> Result<Swept
         .await?,
         ended_sessions: in_batches(db, move |conn, limit| {
             ended_sessions::delete_before(conn, now.before(access_ttl).plus(-CLOCK_SKEW), limit)
+        })
+        .await?,
+        removed_identities: in_batches(db, move |conn, limit| {
+            removed_identities::delete_before(conn, now.plus(-MAX_ID_TOKEN_LIFE - CLOCK_SKEW), limit)
         })
         .await?,
     })

@@ -3,13 +3,15 @@
 use serde_json::json;
 use uuid::Uuid;
 
+use super::acting_user::ActingUser;
 use super::audit::linked;
+use super::revocation::end_everything;
 use super::sign_in::{new_identity, use_once};
 use super::{AccountError, addresses, write};
-use crate::db::{Db, DbConn, DbError, emails, events, identities, users};
+use crate::db::{Db, DbConn, DbError, emails, events, identities, removed_identities, users};
 use crate::event::{EventKind, Origin};
 use crate::provider::VerifiedIdentity;
-use crate::user::{Identity, User};
+use crate::user::Identity;
 
 /// An identity that lets its user in.
 #[derive(Debug)]
@@ -28,32 +30,33 @@ pub struct Linked {
 /// [`AccountError::IssuedBeforeRevocation`], [`AccountError::UsedBefore`].
 pub async fn link(
     db: &Db,
-    caller: &User,
+    caller: &ActingUser,
     identity: &VerifiedIdentity,
     origin: &Origin,
 ) -> Result<Linked, AccountError> {
-    if identity.is_older_than(caller.revoked_at) {
+    if identity.is_older_than(caller.user.revoked_at) {
         return Err(AccountError::IssuedBeforeRevocation);
     }
     use_once(db, identity).await?;
-    let (caller, identity, origin) = (caller.clone(), identity.clone(), origin.by(caller.id));
+    let (caller, identity, origin) = (caller.clone(), identity.clone(), origin.by(caller.user.id));
     // Again when somebody stored the same identity at the same moment: then it is theirs.
     write(db, move |conn| link_now(conn, &caller, &identity, &origin)).await
 }
 
 fn link_now(
     conn: &mut DbConn,
-    caller: &User,
+    caller: &ActingUser,
     identity: &VerifiedIdentity,
     origin: &Origin,
 ) -> Result<Result<Linked, AccountError>, DbError> {
-    let Some(locked) = users::lock(conn, caller.id)?.filter(|locked| is_still(&locked.user, caller)) else {
-        return Ok(Err(AccountError::NoSuchUser));
-    };
+    let Some(locked) = caller.lock(conn)? else { return Ok(Err(AccountError::NoSuchUser)) };
     if let Some((known, _)) = identities::find_with_user(conn, &identity.key())? {
-        let own = known.user_id == caller.id;
+        let own = known.user_id == caller.user.id;
         let linked = own.then_some(Linked { identity: known, new: false });
         return Ok(linked.ok_or(AccountError::IdentityInUse));
+    }
+    if identity.is_older_than(removed_identities::find(conn, &identity.key())?) {
+        return Ok(Err(AccountError::IssuedBeforeRevocation));
     }
     let mut user = locked.user.clone();
     let fills = user.email.is_none() || locked.email_unproved;
@@ -73,12 +76,8 @@ fn link_now(
     Ok(Ok(Linked { identity, new: true }))
 }
 
-/// The proof of a provider takes time. A caller who was revoked or disabled during it must not get a new way in.
-pub(super) fn is_still(user: &User, caller: &User) -> bool {
-    !user.disabled && user.token_version == caller.token_version
-}
-
-/// Unlinks an identity of a user. Two requests that unlink the last two at once leave one: the user's row is locked.
+/// Unlinks an identity of a user, and ends every token and session of the user, the caller's own included: somebody may have signed
+/// in by that identity. Two requests that unlink the last two at once leave one, because the user's row is locked.
 ///
 /// `password_counts`: whether a password can be signed in with (`password.enabled`).
 ///
@@ -87,16 +86,15 @@ pub(super) fn is_still(user: &User, caller: &User) -> bool {
 /// deleted in the meantime.
 pub async fn unlink(
     db: &Db,
-    caller: &User,
+    caller: &ActingUser,
     identity_id: Uuid,
     password_counts: bool,
     origin: &Origin,
 ) -> Result<(), AccountError> {
-    let (caller, origin) = (caller.clone(), origin.by(caller.id));
+    let (caller, origin) = (caller.clone(), origin.by(caller.user.id));
     db.write(move |conn| {
-        let locked = users::lock(conn, caller.id)?.filter(|locked| is_still(&locked.user, &caller));
-        let Some(locked) = locked else { return Ok(Err(AccountError::NoSuchUser)) };
-        let ways_in = identities::list(conn, caller.id)?;
+        let Some(locked) = caller.lock(conn)? else { return Ok(Err(AccountError::NoSuchUser)) };
+        let ways_in = identities::list(conn, caller.user.id)?;
         let Some(identity) = ways_in.iter().find(|identity| identity.id == identity_id) else {
             return Ok(Err(AccountError::NoSuchIdentity));
         };
@@ -105,18 +103,22 @@ pub async fn unlink(
         if ways_in.len() == 1 && !password {
             return Ok(Err(AccountError::LastWayIn));
         }
-        Ok(Ok(unlink_now(conn, identity, &origin)?))
+        unlink_now(conn, identity, &origin)?;
+        Ok(Ok(()))
     })
     .await?
 }
 
-/// Removes an identity, inside a transaction that has locked its user's row. The user's address goes with it, if it gave that.
+/// Removes an identity and ends every token and session of its user, inside a transaction that has locked the user's row. The user's
+/// address goes with it, if it gave that.
 ///
 /// # Errors
 /// Returns [`DbError`] if the database fails.
 pub(super) fn unlink_now(conn: &mut DbConn, identity: &Identity, origin: &Origin) -> Result<(), DbError> {
     identities::delete(conn, identity.id)?;
+    removed_identities::record(conn, &identity.key(), origin.at)?;
     let detail = json!({ "provider": identity.provider, "identity_id": identity.id });
     events::insert(conn, &origin.event(EventKind::IdentityUnlinked, identity.user_id, detail))?;
-    addresses::after_unlinking(conn, identity, origin)
+    addresses::after_unlinking(conn, identity, origin)?;
+    end_everything(conn, identity.user_id, origin.at)
 }

@@ -2,6 +2,7 @@
 //! looks, writes, and appends what happened to the audit trail: all of it, or nothing.
 //!
 //! - `sign_in`: from a [`crate::provider::VerifiedIdentity`] to the user it lets in.
+//! - `acting_user`: the user behind a request, checked again when the change is written.
 //! - `addresses`: which identity gives a user the e-mail.
 //! - `identities`: more ways in for one user, and fewer.
 //! - `password`: a password as one more way in.
@@ -15,6 +16,7 @@
 //! - `import`: users of another service, as it exports them.
 //! - `housekeeping`: throwing away what has had its time.
 
+pub mod acting_user;
 mod addresses;
 pub mod administration;
 mod audit;
@@ -86,6 +88,9 @@ pub enum AccountError {
     /// The caller is no user (any more).
     #[error("there is no such user")]
     NoSuchUser,
+    /// The caller is not an administrator (any more).
+    #[error("the caller is not an administrator any more")]
+    NotAdministrator,
     /// An administrator named a user who is not there.
     #[error("there is no user of this id")]
     UnknownUser,
@@ -95,8 +100,9 @@ pub enum AccountError {
     /// The account is disabled.
     #[error("user {0} is disabled")]
     Disabled(UserId),
-    /// A provider's ID token that was issued before all tokens and sessions of its user were ended.
-    #[error("the ID token was issued before all sessions were ended")]
+    /// A provider's ID token that was issued before all tokens and sessions of its user were ended, or before the identity was unlinked
+    /// or deleted.
+    #[error("the ID token was issued before all sessions were ended, or before the identity was removed")]
     IssuedBeforeRevocation,
     /// A provider's ID token that was presented before, of a provider whose tokens are accepted once.
     #[error("the ID token was used before, and providers.<name>.single_use is true")]

@@ -4,12 +4,12 @@
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::acting_user::ActingUser;
 use super::audit::signed_in;
-use super::identities::is_still;
 use super::revocation::end_everything;
 use super::sign_in::SignIn;
 use super::{AccountError, addresses};
-use crate::authentication::{self, Authentication, Recency};
+use crate::authentication::{self, Authentication, NotRecent, Recency};
 use crate::clock::Timestamp;
 use crate::db::users::UserWithHash;
 use crate::db::{Db, DbConn, DbError, events, identities, password_hashes, users};
@@ -86,29 +86,29 @@ fn signed_in_now(user: User, now: Timestamp) -> SignIn {
 pub async fn set(
     db: &Db,
     passwords: &Passwords,
-    caller: &User,
+    caller: &ActingUser,
     new: SecretString,
     proof: Proof,
     origin: &Origin,
 ) -> Result<(), AccountError> {
-    let found = prove(db, passwords, caller.id, proof).await?;
-    let new = passwords.hash(new, caller.email.as_deref()).await?;
-    let (caller, origin) = (caller.clone(), origin.by(caller.id));
+    let found = prove(db, passwords, caller.user.id, proof).await?;
+    let new = passwords.hash(new, caller.user.email.as_deref()).await?;
+    let (caller, origin) = (caller.clone(), origin.by(caller.user.id));
     let written = db.write(move |conn| {
         let Some(locked) = lock_unchanged(conn, &found)? else { return Ok(Err(AccountError::WrongPassword)) };
-        if !is_still(&locked.user, &caller) {
+        if !caller.is_accepted(conn, &locked.user)? {
             return Ok(Err(AccountError::NoSuchUser));
         }
         let Some(email) = &locked.user.email else { return Ok(Err(AccountError::EmailRequired)) };
-        if password_hashes::find_by_email(conn, email)?.is_some_and(|other| other.user.id != caller.id) {
+        if password_hashes::find_by_email(conn, email)?.is_some_and(|other| other.user.id != caller.user.id) {
             return Ok(Err(AccountError::EmailInUse));
         }
-        password_hashes::set(conn, caller.id, Some(new.as_phc()), origin.at)?;
+        password_hashes::set(conn, caller.user.id, Some(new.as_phc()), origin.at)?;
         let changed = locked.password_hash.is_some();
         if changed {
-            end_everything(conn, caller.id, origin.at)?;
+            end_everything(conn, caller.user.id, origin.at)?;
         }
-        let event = origin.event(EventKind::PasswordSet, caller.id, json!({ "changed": changed }));
+        let event = origin.event(EventKind::PasswordSet, caller.user.id, json!({ "changed": changed }));
         Ok(Ok(events::insert(conn, &event)?))
     });
     match written.await {
@@ -125,24 +125,24 @@ pub async fn set(
 pub async fn remove(
     db: &Db,
     passwords: &Passwords,
-    caller: &User,
+    caller: &ActingUser,
     proof: Proof,
     origin: &Origin,
 ) -> Result<(), AccountError> {
-    let found = prove(db, passwords, caller.id, proof).await?;
+    let found = prove(db, passwords, caller.user.id, proof).await?;
     if found.password_hash.is_none() {
         return Ok(());
     }
-    let (caller, origin) = (caller.clone(), origin.by(caller.id));
+    let (caller, origin) = (caller.clone(), origin.by(caller.user.id));
     db.write(move |conn| {
         let Some(locked) = lock_unchanged(conn, &found)? else { return Ok(Err(AccountError::WrongPassword)) };
-        if !is_still(&locked.user, &caller) {
+        if !caller.is_accepted(conn, &locked.user)? {
             return Ok(Err(AccountError::NoSuchUser));
         }
-        if identities::list(conn, caller.id)?.is_empty() {
+        if identities::list(conn, caller.user.id)?.is_empty() {
             return Ok(Err(AccountError::LastWayIn));
         }
-        Ok(Ok(remove_now(conn, caller.id, json!({}), &origin)?))
+        Ok(Ok(remove_now(conn, caller.user.id, json!({}), &origin)?))
     })
     .await?
 }
@@ -170,6 +170,19 @@ pub struct Proof {
     pub current: Option<SecretString>,
     /// How recent the caller's sign-in is.
     pub recency: Recency,
+}
+
+impl Proof {
+    /// Rejects a proof that is not enough whatever is stored, without asking the database.
+    ///
+    /// # Errors
+    /// Returns [`NotRecent`] without a current password, if the sign-in is too old to replace it.
+    pub fn check_recency(&self) -> Result<(), NotRecent> {
+        if self.current.is_some() || self.recency.replaces_password() {
+            return Ok(());
+        }
+        self.recency.check()
+    }
 }
 
 /// Returns the user as stored, once the caller has proved enough. A `current_password` where none is set proves nothing.

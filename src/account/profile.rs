@@ -1,11 +1,13 @@
 //! What users may change of themselves.
 
 use serde::{Deserialize, Deserializer};
+use serde_json::json;
 
 use super::AccountError;
-use crate::clock::Timestamp;
-use crate::db::{Db, DbConn, DbError, users};
-use crate::user::{User, UserId};
+use super::acting_user::ActingUser;
+use crate::db::{Db, DbConn, DbError, events, users};
+use crate::event::{EventKind, Origin};
+use crate::user::User;
 
 /// What becomes of one member of a profile: in JSON absent (with `#[serde(default)]`), `null`, or a value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +47,7 @@ pub struct ProfileChange {
     pub avatar_url: Change<String>,
 }
 
-/// Writes a change of a profile inside a transaction that has locked the row of `user`.
+/// Writes a change of a profile, with its event, inside a transaction that has locked the row of `user`.
 ///
 /// # Errors
 /// [`DbError`].
@@ -53,31 +55,39 @@ pub(super) fn write(
     conn: &mut DbConn,
     user: &mut User,
     change: ProfileChange,
-    now: Timestamp,
+    origin: &Origin,
 ) -> Result<(), DbError> {
     let before = user.clone();
     change.name.apply(&mut user.name, &mut user.own_name);
     change.avatar_url.apply(&mut user.avatar_url, &mut user.own_avatar);
-    if *user != before {
-        users::update_profile(conn, user, now)?;
+    if *user == before {
+        return Ok(());
     }
-    Ok(())
+    users::update_profile(conn, user, origin.at)?;
+    let changed = [("name", user.name != before.name), ("avatar_url", user.avatar_url != before.avatar_url)];
+    let fields: Vec<_> = changed.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect();
+    if fields.is_empty() {
+        return Ok(());
+    }
+    events::insert(conn, &origin.event(EventKind::UserUpdated, user.id, json!({ "fields": fields })))
 }
 
-/// `PATCH /api/me`: the user as it is after the change.
+/// Changes the profile of the caller (`PATCH /api/me`), and returns the user as it is then.
 ///
 /// # Errors
-/// [`AccountError::NoSuchUser`], or the database's.
+/// Returns [`AccountError::NoSuchUser`] if the caller was deleted, disabled or revoked in the meantime, and [`AccountError::Db`] if
+/// the database fails.
 pub async fn update(
     db: &Db,
-    id: UserId,
+    caller: &ActingUser,
     change: ProfileChange,
-    now: Timestamp,
+    origin: &Origin,
 ) -> Result<User, AccountError> {
+    let (caller, origin) = (caller.clone(), origin.by(caller.user.id));
     db.write(move |conn| {
-        let Some(locked) = users::lock(conn, id)? else { return Ok(Err(AccountError::NoSuchUser)) };
+        let Some(locked) = caller.lock(conn)? else { return Ok(Err(AccountError::NoSuchUser)) };
         let mut user = locked.user;
-        write(conn, &mut user, change, now)?;
+        write(conn, &mut user, change, &origin)?;
         Ok(Ok(user))
     })
     .await?

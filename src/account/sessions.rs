@@ -334,12 +334,12 @@ pub async fn look_at(
     Ok(living.await?)
 }
 
-/// Ends the session of a refresh token, whichever of its family it is. That there is none is as good.
+/// Ends the session with this handle, which all its refresh tokens have in common. It is no error if there is none.
 ///
 /// # Errors
-/// The database's.
-pub async fn log_out(db: &Db, presented: &RefreshToken, origin: &Origin) -> Result<(), AccountError> {
-    let (handle, origin) = (presented.handle_hash(), origin.clone());
+/// Returns [`AccountError::Db`] if the database fails.
+pub async fn log_out(db: &Db, handle: HashedToken, origin: &Origin) -> Result<(), AccountError> {
+    let origin = origin.clone();
     db.write(move |conn| {
         if let Some(session) = sessions::lock_by_handle(conn, &handle)? {
             end_now(conn, session.id, None, &origin.by(session.user_id))?;

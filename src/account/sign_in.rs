@@ -13,7 +13,7 @@ use super::{ATTEMPTS, AccountError, AccountRules, addresses, crossed};
 use crate::authentication::Authentication;
 use crate::clock::Timestamp;
 use crate::db::locks::{self, Lock};
-use crate::db::{Db, DbConn, DbError, emails, events, identities, spent_codes, users};
+use crate::db::{Db, DbConn, DbError, emails, events, identities, removed_identities, spent_codes, users};
 use crate::email;
 use crate::event::{EventKind, Origin};
 use crate::provider::{SingleUse, VerifiedIdentity};
@@ -87,7 +87,7 @@ async fn admit(
     origin: &Origin,
 ) -> Result<Admitted, AccountError> {
     let Some((known, user)) = db.identity(identity.key()).await? else {
-        return Ok(first_sign_in(db, rules, identity.clone(), origin).await?);
+        return first_sign_in(db, rules, identity.clone(), origin).await?;
     };
     if user.disabled || identity.is_older_than(user.revoked_at) {
         return Ok(Admitted { user, created: false });
@@ -187,25 +187,29 @@ async fn welcome_back(
     .await
 }
 
-/// An identity nobody has seen.
+/// Signs in with an identity that is not stored.
 ///
 /// # Errors
-/// [`DbError::Conflict`] when another request has just stored it; nothing is written then.
+/// Returns [`AccountError::IssuedBeforeRevocation`] for an ID token from before the identity was removed here, and
+/// [`DbError::Conflict`] if another request has just stored it; nothing is written then.
 async fn first_sign_in(
     db: &Db,
     rules: &Arc<AccountRules>,
     identity: VerifiedIdentity,
     origin: &Origin,
-) -> Result<Admitted, DbError> {
+) -> Result<Result<Admitted, AccountError>, DbError> {
     let (rules, origin) = (Arc::clone(rules), origin.clone());
     db.write(move |conn| {
+        if identity.is_older_than(removed_identities::find(conn, &identity.key())?) {
+            return Ok(Err(AccountError::IssuedBeforeRevocation));
+        }
         if rules.link_verified_email
             && let Some(email) = identity.verified_email()
         {
             // Another provider may bring the same address at this moment, on another replica.
             locks::take(conn, Lock::Email(email))?;
             if let Some(user) = the_one_user_with(conn, email)? {
-                return sign_in_by_email(conn, &rules, user, &identity, &origin);
+                return sign_in_by_email(conn, &rules, user, &identity, &origin).map(Ok);
             }
         }
         let mut user = User {
@@ -231,7 +235,7 @@ async fn first_sign_in(
         let detail = json!({ "method": identity.provider });
         events::insert(conn, &origin.event(EventKind::FirstSignIn, user.id, detail))?;
         promote_if_listed(conn, &rules, &mut user, &identity, &origin)?;
-        Ok(Admitted { user, created: true })
+        Ok(Ok(Admitted { user, created: true }))
     })
     .await
 }

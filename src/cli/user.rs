@@ -10,9 +10,10 @@ use uuid::Uuid;
 use super::CommandError;
 use super::database::{find_user, open};
 use crate::account::AccountError;
+use crate::account::acting_user::Authority;
 use crate::account::administration::{self, Account, UserChange};
 use crate::clock::{Clock, SystemClock};
-use crate::db::{self, DbConn, DbError};
+use crate::db::{self, DbConn, DbError, users};
 use crate::event::Origin;
 use crate::settings::Settings;
 use crate::user::{Identity, User, UserId};
@@ -97,15 +98,21 @@ pub(super) fn run(settings: &Settings, command: &UserCommand) -> Result<(), Comm
             let user = find_user(conn, user)?;
             print(&administration::with_identities(conn, user)?)
         }
-        UserCommand::Disable { user } => update(conn, user, &disable(true)),
+        UserCommand::Disable { user } => {
+            update(conn, user, &disable(true))?;
+            warn_of_listed(conn, settings)
+        }
         UserCommand::Enable { user } => update(conn, user, &disable(false)),
         UserCommand::Promote { user } => update(conn, user, &promote(true)),
-        UserCommand::Demote { user } => update(conn, user, &promote(false)),
+        UserCommand::Demote { user } => {
+            update(conn, user, &promote(false))?;
+            warn_of_listed(conn, settings)
+        }
         UserCommand::Revoke { user: None, .. } => revoke_all(conn),
         UserCommand::Revoke { user: Some(user), .. } => show_after(conn, user, administration::revoke_tokens),
         UserCommand::RemovePassword { user } => show_after(conn, user, administration::remove_password),
-        UserCommand::Unlink { user, identity } => show_after(conn, user, |conn, id, origin| {
-            administration::unlink(conn, id, *identity, settings.password.enabled, origin)
+        UserCommand::Unlink { user, identity } => show_after(conn, user, |conn, id, authority| {
+            administration::unlink(conn, id, *identity, settings.password.enabled, authority)
         }),
         UserCommand::Identities { user } => {
             let user = find_user(conn, user)?;
@@ -117,9 +124,23 @@ pub(super) fn run(settings: &Settings, command: &UserCommand) -> Result<(), Comm
         }
         UserCommand::Delete { user } => {
             let (id, ()) = change(conn, user, administration::delete)?;
-            Ok(writeln!(io::stdout(), "user {id} deleted")?)
+            writeln!(io::stdout(), "user {id} deleted")?;
+            warn_of_listed(conn, settings)
         }
     }
+}
+
+/// Warns if no administrator is left and `admin.emails` makes the next sign-in by one of its addresses an administrator: a thief whose
+/// account was just demoted would get the right back.
+fn warn_of_listed(conn: &mut DbConn, settings: &Settings) -> Result<(), CommandError> {
+    if settings.admin.entries().next().is_some() && !users::has_administrator(conn)? {
+        writeln!(
+            io::stderr(),
+            "Warning: No administrator is left, so the next sign-in with an address in admin.emails makes that user an administrator \
+             again. Take the address out of the settings, or promote another user now."
+        )?;
+    }
+    Ok(())
 }
 
 fn list(conn: &mut DbConn, query: &str) -> Result<(), CommandError> {
@@ -138,8 +159,8 @@ fn list(conn: &mut DbConn, query: &str) -> Result<(), CommandError> {
 }
 
 fn update(conn: &mut DbConn, user: &str, what: &UserChange) -> Result<(), CommandError> {
-    let (_, account) = change(conn, user, |conn, id, origin| {
-        Ok(match administration::change(conn, id, what.clone(), origin)? {
+    let (_, account) = change(conn, user, |conn, id, authority| {
+        Ok(match administration::change(conn, id, what.clone(), authority)? {
             Ok(user) => Ok(administration::with_identities(conn, user)?),
             Err(refused) => Err(refused),
         })
@@ -169,10 +190,10 @@ fn revoke_all(conn: &mut DbConn) -> Result<(), CommandError> {
 fn show_after(
     conn: &mut DbConn,
     user: &str,
-    write: impl FnOnce(&mut DbConn, UserId, &Origin) -> Result<Result<(), AccountError>, DbError>,
+    write: impl FnOnce(&mut DbConn, UserId, &Authority) -> Result<Result<(), AccountError>, DbError>,
 ) -> Result<(), CommandError> {
-    let (_, account) = change(conn, user, |conn, id, origin| {
-        Ok(match write(conn, id, origin)? {
+    let (_, account) = change(conn, user, |conn, id, authority| {
+        Ok(match write(conn, id, authority)? {
             Ok(()) => administration::show(conn, id)?,
             Err(refused) => Err(refused),
         })
@@ -184,12 +205,13 @@ fn show_after(
 fn change<T>(
     conn: &mut DbConn,
     user: &str,
-    write: impl FnOnce(&mut DbConn, UserId, &Origin) -> Result<Result<T, AccountError>, DbError>,
+    write: impl FnOnce(&mut DbConn, UserId, &Authority) -> Result<Result<T, AccountError>, DbError>,
 ) -> Result<(UserId, T), CommandError> {
-    let origin = Origin::command_line(SystemClock.now());
+    let authority = Authority::operator(Origin::command_line(SystemClock.now()));
     db::change(conn, |conn| {
         let id = find_user(conn, user)?.id;
-        let done = write(conn, id, &origin)?.map_err(|refused| CommandError::Other(refused.to_string()))?;
+        let done =
+            write(conn, id, &authority)?.map_err(|refused| CommandError::Other(refused.to_string()))?;
         Ok((id, done))
     })
 }

@@ -21,6 +21,7 @@ mod migrations;
 pub mod password_hashes;
 mod pool;
 pub mod provider_issuers;
+pub mod removed_identities;
 mod renewal;
 pub mod revocations;
 mod rounds;

@@ -60,6 +60,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    removed_identities (identity_hash) {
+        identity_hash -> Text,
+        removed_at -> BigInt,
+    }
+}
+
+diesel::table! {
     revocations (subject) {
         subject -> Text,
         token_version -> BigInt,
@@ -144,6 +151,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     events,
     identities,
     provider_issuers,
+    removed_identities,
     revocations,
     sessions,
     signing_keys,

@@ -102,6 +102,22 @@ pub fn lock_by_handle(conn: &mut DbConn, handle: &HashedToken) -> Result<Option<
     row.optional()?.map(Session::try_from).transpose()
 }
 
+/// Locks a session of this user until the transaction ends, and returns whether there is one with this id.
+///
+/// # Errors
+/// Returns [`DbError`] if the database fails.
+pub fn lock(conn: &mut DbConn, id: Uuid, user_id: UserId) -> Result<bool, DbError> {
+    let row: QueryResult<String> = locked_on_either!(
+        conn,
+        sessions::table
+            .filter(sessions::id.eq(id.to_string()))
+            .filter(sessions::user_id.eq(user_id.to_string()))
+            .select(sessions::id),
+        get_result
+    );
+    Ok(row.optional()?.is_some())
+}
+
 /// The session whose tokens have this handle, to be looked at only.
 ///
 /// # Errors

@@ -72,6 +72,10 @@ impl From<Exceeded> for ApiError {
                 "There were more than {burst} attempts at once, or {per_minute} a minute, with one e-mail address. It has 10 \
                  times rate_limit.account_burst and rate_limit.account_per_minute."
             ),
+            Policy::User => format!(
+                "There were more than {burst} attempts at once, or {per_minute} a minute, with one account. It has 10 times \
+                 rate_limit.account_burst and rate_limit.account_per_minute."
+            ),
             Policy::FailedProofs => format!(
                 "More than {per_minute} tokens or codes of this address were rejected in a minute \
                  (rate_limit.failed_per_minute)."
@@ -105,14 +109,15 @@ impl From<AccountError> for ApiError {
         match error {
             // The bearer token was good when the request came in.
             AccountError::NoSuchUser => Self::bad_bearer(error),
+            AccountError::NotAdministrator => Self::admin_required(),
             AccountError::Disabled(user) => {
                 let told = told(Code::UserDisabled, "this account was disabled by an administrator");
                 Self { user_id: Some(user), ..told }
             }
             AccountError::IssuedBeforeRevocation => told(
                 Code::InvalidToken,
-                "The ID token was issued before all sessions of this account were ended. Sign in with the provider again to get a \
-                 new one.",
+                "The ID token was issued before all sessions of this account were ended, or before it was deleted. Sign in with \
+                 the provider again to get a new one.",
             ),
             AccountError::UsedBefore => told(
                 Code::InvalidToken,

@@ -14,6 +14,7 @@ use super::me::{Me, checked_name};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
 use super::refusals::{WithoutAdministrator, WithoutBody, WithoutRecentAdministrator};
+use crate::account::acting_user::Authority;
 use crate::account::administration::{self, Account, UserChange};
 use crate::account::profile::Change;
 use crate::account::{self, AccountError};
@@ -186,9 +187,9 @@ pub(crate) async fn update_user(
     if change.admin.is_some() {
         admin.recency(&state).check()?;
     }
-    let origin = origin.by(admin.user.id);
+    let authority = Authority::administrator(admin.caller, &origin);
     let account = account::write(&state.db, move |conn| {
-        match administration::change(conn, id, change.clone(), &origin)? {
+        match administration::change(conn, id, change.clone(), &authority)? {
             Ok(user) => Ok(Ok(administration::with_identities(conn, user)?)),
             Err(refused) => Ok(Err(refused)),
         }
@@ -220,8 +221,8 @@ pub(crate) async fn delete_user(
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     let id = user_id(&id)?;
-    let origin = origin.by(admin.id);
-    account::write(&state.db, move |conn| administration::delete(conn, id, &origin)).await?;
+    let authority = Authority::administrator(admin, &origin);
+    account::write(&state.db, move |conn| administration::delete(conn, id, &authority)).await?;
     Ok(answer::done())
 }
 
@@ -242,14 +243,14 @@ pub(crate) async fn delete_user(
     ),
 )]
 pub(crate) async fn revoke_tokens(
-    AdminUser(admin): AdminUser,
+    AdminSession(admin): AdminSession,
     state: Data<AppState>,
     id: Path<String>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
     let id = user_id(&id)?;
-    let origin = origin.by(admin.id);
-    account::write(&state.db, move |conn| administration::revoke_tokens(conn, id, &origin)).await?;
+    let authority = Authority::administrator(admin.caller, &origin);
+    account::write(&state.db, move |conn| administration::revoke_tokens(conn, id, &authority)).await?;
     Ok(answer::done())
 }
 

@@ -12,6 +12,7 @@ use super::identities::{IdentityView, page_of_identities};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery};
 use super::refusals::{WithoutAdministrator, WithoutRecentAdministrator};
+use crate::account::acting_user::Authority;
 use crate::account::{self, AccountError, administration};
 use crate::error::{ApiError, Problem};
 use crate::state::AppState;
@@ -73,9 +74,10 @@ pub(crate) async fn unlink_identity_of_user(
     let (id, identity_id) = ids.into_inner();
     let id = user_id(&id)?;
     let identity_id = identity_id.parse().map_err(|_| AccountError::NoSuchIdentity)?;
-    let (origin, password_counts) = (origin.by(admin.id), state.settings.password.enabled);
+    let authority = Authority::administrator(admin, &origin);
+    let password_counts = state.settings.password.enabled;
     account::write(&state.db, move |conn| {
-        administration::unlink(conn, id, identity_id, password_counts, &origin)
+        administration::unlink(conn, id, identity_id, password_counts, &authority)
     })
     .await?;
     Ok(answer::done())
@@ -83,7 +85,7 @@ pub(crate) async fn unlink_identity_of_user(
 
 /// Remove the password of a user, and end every token and session of the user
 ///
-/// 204 also if none is set; then nothing ends. Requires a recent sign-in (`accounts.fresh_for`).
+/// 204 also if none is set: the tokens and sessions end all the same. Requires a recent sign-in (`accounts.fresh_for`).
 #[utoipa::path(
     delete,
     path = "/api/admin/users/{id}/password",
@@ -104,7 +106,7 @@ pub(crate) async fn remove_password_of_user(
     id: Path<String>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
-    let (id, origin) = (user_id(&id)?, origin.by(admin.id));
-    account::write(&state.db, move |conn| administration::remove_password(conn, id, &origin)).await?;
+    let (id, authority) = (user_id(&id)?, Authority::administrator(admin, &origin));
+    account::write(&state.db, move |conn| administration::remove_password(conn, id, &authority)).await?;
     Ok(answer::done())
 }

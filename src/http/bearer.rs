@@ -6,9 +6,9 @@
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
-use uuid::Uuid;
 
 use super::credential::{by_method, verified_claims};
+use crate::account::acting_user::ActingUser;
 use crate::authentication::{AuthenticationClaims, Recency};
 use crate::error::{ApiError, Code};
 use crate::state::AppState;
@@ -25,20 +25,19 @@ pub struct AdminUser(pub User);
 
 /// As [`CurrentUser`], with the session that the token belongs to and the sign-in behind it.
 pub(super) struct CurrentSession {
-    pub(super) user: User,
-    pub(super) session_id: Option<Uuid>,
+    pub(super) caller: ActingUser,
     authentication: Option<AuthenticationClaims>,
 }
 
 /// As [`CurrentUser`], for a sensitive operation: the sign-in behind the token is at most `accounts.fresh_for` old. Otherwise the
 /// response is 401 `reauthentication_required` (RFC 9470), so that a stolen token does not take the account over.
-pub(super) struct RecentUser(pub(super) User);
+pub(super) struct RecentUser(pub(super) ActingUser);
 
 /// As [`AdminUser`], with the session.
 pub(super) struct AdminSession(pub(super) CurrentSession);
 
 /// [`AdminUser`] and [`RecentUser`] in one.
-pub(super) struct RecentAdmin(pub(super) User);
+pub(super) struct RecentAdmin(pub(super) ActingUser);
 
 impl CurrentSession {
     /// Returns how recent the sign-in behind the token is.
@@ -50,9 +49,9 @@ impl CurrentSession {
     ///
     /// # Errors
     /// Returns 401 `reauthentication_required`.
-    pub(super) fn recent_user(self, state: &AppState) -> Result<User, ApiError> {
+    pub(super) fn recent_user(self, state: &AppState) -> Result<ActingUser, ApiError> {
         self.recency(state).check()?;
-        Ok(self.user)
+        Ok(self.caller)
     }
 }
 
@@ -65,7 +64,7 @@ impl FromRequest for CurrentUser {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let session = current_session(request);
-        Box::pin(async move { Ok(Self(session.await?.user)) })
+        Box::pin(async move { Ok(Self(session.await?.caller.user)) })
     }
 }
 
@@ -100,7 +99,7 @@ impl FromRequest for AdminUser {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let session = AdminSession::from_request(request, payload);
-        Box::pin(async move { Ok(Self(session.await?.0.user)) })
+        Box::pin(async move { Ok(Self(session.await?.0.caller.user)) })
     }
 }
 
@@ -125,7 +124,7 @@ impl FromRequest for AdminSession {
         let session = current_session(request);
         Box::pin(async move {
             let session = session.await?;
-            if session.user.admin { Ok(Self(session)) } else { Err(ApiError::admin_required()) }
+            if session.caller.user.admin { Ok(Self(session)) } else { Err(ApiError::admin_required()) }
         })
     }
 }
@@ -150,6 +149,6 @@ fn current_session(request: &HttpRequest) -> impl Future<Output = Result<Current
         let claims = claims.of_user()?;
         let user = claims.admit(state.db.bearer(claims.bearer_key()).await?)?;
         let (session_id, authentication) = (claims.session_id, claims.authentication);
-        Ok(CurrentSession { user, session_id, authentication })
+        Ok(CurrentSession { caller: ActingUser { user, session_id }, authentication })
     }
 }

@@ -104,16 +104,19 @@ pub(super) async fn tokens_after_sign_in(
     TokenAnswer::after_sign_in(state, signed_in, true, request, origin).await
 }
 
-/// Ends the session that this browser has, when it has one. Of several session cookies each ends its session: whose they are is
-/// not known, and who presents a token may end its session anyway.
+/// Ends the session that this browser has, if it has one: the one that its device cookie names, which outlives the session cookie. Of
+/// several session cookies each ends its session: whose they are is not known, and who presents a token may end its session anyway.
 ///
 /// # Errors
-/// The database's.
+/// Returns 503 if the database fails.
 pub(super) async fn end_session_before(
     state: &AppState,
     request: &HttpRequest,
     origin: &Origin,
 ) -> Result<(), ApiError> {
+    if let Some(handle) = device::session(request, state) {
+        sessions::log_out(&state.db, handle, origin).await?;
+    }
     let now = state.clock.now();
     let sessions: Vec<_> = cookies::all(request)
         .filter(|(name, _)| *name == cookies::SESSION)

@@ -15,7 +15,7 @@ use super::exchange_request::{ExchangeBody, ExchangeRequest};
 use super::limits::{WithinAddressLimit, within_account_limit};
 use super::origin::RequestOrigin;
 use super::paging::{Page, PageQuery, Wanted};
-use super::proofs::prove;
+use super::proofs::{client_of, prove};
 use super::refusals::{
     OverLimit, WithoutBody, WithoutProof, WithoutProvider, WithoutRecentSignIn, WithoutUser,
 };
@@ -146,14 +146,17 @@ pub(crate) async fn link_identity(
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
     let credential = ExchangeRequest::read(&request, body).await?.into_credential(provider.as_ref())?;
-    within_account_limit(&state, Account::User(caller.id))?;
+    within_account_limit(&state, Account::User { id: caller.user.id, from: client_of(&origin) })?;
     let proved = prove(&state, provider.as_ref(), &credential, &origin).await?;
     let Linked { identity, new } = identities::link(&state.db, &caller, &proved, &origin).await?;
     let mut answer = if new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(answer.insert_header((CACHE_CONTROL, "no-store")).json(IdentityView::from(identity)))
 }
 
-/// Unlink an identity, unless it is the last way in
+/// Unlink an identity, and end every token and session of the caller
+///
+/// Somebody may have signed in by that identity, so the caller's own token ends too. The last sign-in method is not unlinked. Requires
+/// a recent sign-in (`accounts.fresh_for`).
 #[utoipa::path(
     delete,
     path = "/api/me/identities/{id}",
@@ -162,7 +165,7 @@ pub(crate) async fn link_identity(
     security(("bearer" = [])),
     params(("id" = String, Path, description = "`id` of the identity")),
     responses(
-        (status = 204, description = "Unlinked"),
+        (status = 204, description = "Unlinked; every token and session of the caller has ended"),
         (status = 404, description = "`not_found`: the caller has no such identity", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "`last_identity`", body = Problem, content_type = "application/problem+json"),
         WithoutRecentSignIn,

@@ -11,7 +11,7 @@ use super::limits::WithinAddressLimit;
 use super::origin::RequestOrigin;
 use super::refresh::RefreshBody;
 use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutProof, WithoutUser};
-use super::{CurrentUser, answer, cookies, csrf};
+use super::{CurrentUser, answer, cookies, csrf, device};
 use crate::account::{revocation, sessions};
 use crate::error::{ApiError, Code, Problem};
 use crate::state::AppState;
@@ -19,8 +19,8 @@ use crate::token::RefreshToken;
 
 /// End the session of a refresh token
 ///
-/// An access token already out runs to its end. 204 also when the session has ended already. A browser sends no body: the session
-/// is that of its cookie, and its cookies are cleared.
+/// Its access tokens are rejected from the next request on, too. 204 also when the session has ended already. A browser sends no body:
+/// the session is the one that its cookies name, also when the session cookie has expired, and its cookies are cleared.
 #[utoipa::path(
     post,
     path = "/auth/logout",
@@ -47,21 +47,21 @@ pub(crate) async fn log_out(
     if has_body(&request) {
         let body: RefreshBody = read_json(&request, body).await?;
         if let Some(presented) = RefreshToken::parse(body.refresh_token.expose_secret()) {
-            sessions::log_out(&state.db, &presented, &origin).await?;
+            sessions::log_out(&state.db, presented.handle_hash(), &origin).await?;
         }
         return Ok(answer::done());
     }
-    let has_session = cookies::find(&request, cookies::SESSION).is_any();
+    let has_session =
+        cookies::find(&request, cookies::SESSION).is_any() || device::session(&request, &state).is_some();
     let no_session = || {
-        let detail = "there is neither a refresh_token in the body nor a session cookie; one that has run out, \
-                      POST /auth/refresh renews";
+        let detail = "There is neither a refresh_token in the body nor a cookie that names a session.";
         ApiError::new(Code::InvalidRequest, detail)
     };
     let to_page = wants_html(&request);
     csrf::check(&request, &state)
         .map_err(|error| if has_session || to_page { error } else { no_session() })?;
     end_session_before(&state, &request, &origin).await?;
-    // Whose session cookie has run out still wants the others gone.
+    // The other cookies are cleared even if none of them names a session.
     let response = if to_page {
         redirect(StatusCode::SEE_OTHER, &format!("{}/", state.public_url.path()))
     } else if has_session {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::CurrentUser;
 use super::answer;
-use super::bearer::RecentUser;
+use super::bearer::{CurrentSession, RecentUser};
 use super::json_body::read_json;
 use super::origin::RequestOrigin;
 use super::refusals::{WithoutBody, WithoutProof, WithoutRecentSignIn, WithoutUser};
@@ -136,13 +136,14 @@ pub(super) fn checked_name(name: Change<String>) -> Result<Change<String>, ApiEr
     ),
 )]
 pub(crate) async fn update_me(
-    CurrentUser(user): CurrentUser,
+    CurrentSession { caller, .. }: CurrentSession,
     state: Data<AppState>,
+    RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
     body: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let change = read_json::<ProfileBody>(&request, body).await?.checked()?;
-    let user = profile::update(&state.db, user.id, change, state.clock.now()).await?;
+    let user = profile::update(&state.db, &caller, change, &origin).await?;
     Ok(answer::ok(Me::from(user)))
 }
 
@@ -163,10 +164,10 @@ pub(crate) async fn update_me(
     ),
 )]
 pub(crate) async fn delete_me(
-    RecentUser(user): RecentUser,
+    RecentUser(caller): RecentUser,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
 ) -> Result<HttpResponse, ApiError> {
-    administration::delete_own(&state.db, &user, &origin).await?;
+    administration::delete_own(&state.db, &caller, &origin).await?;
     Ok(answer::done())
 }

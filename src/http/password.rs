@@ -17,6 +17,8 @@ use super::origin::RequestOrigin;
 use super::proofs::client_of;
 use super::refusals::{OverLimit, WithoutBody, WithoutDatabase, WithoutRecentSignIn};
 use super::token_answer::TokenAnswer;
+use crate::account::AccountError;
+use crate::account::acting_user::ActingUser;
 use crate::account::password::{self, Proof};
 use crate::error::{ApiError, Code, Problem};
 use crate::event::Origin;
@@ -137,7 +139,7 @@ async fn sign_in(
 )]
 pub(crate) async fn set_password(
     _: WithinAddressLimit,
-    caller: CurrentSession,
+    session: CurrentSession,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
@@ -145,9 +147,10 @@ pub(crate) async fn set_password(
 ) -> Result<HttpResponse, ApiError> {
     refuse_when_disabled(&state)?;
     let NewPasswordBody { new_password, current_password } = read_json(&request, body).await?;
-    within_account_limit(&state, Account::User(caller.user.id))?;
-    let proof = Proof { current: current_password, recency: caller.recency(&state) };
-    password::set(&state.db, &state.passwords, &caller.user, new_password, proof, &origin).await?;
+    let proof = Proof { current: current_password, recency: session.recency(&state) };
+    let caller = within_limit(&state, session, &proof, &origin)?;
+    let set = password::set(&state.db, &state.passwords, &caller, new_password, proof, &origin).await;
+    record_guess(&state, &caller, set, &origin).await?;
     Ok(answer::done())
 }
 
@@ -175,7 +178,7 @@ pub(crate) async fn set_password(
 )]
 pub(crate) async fn remove_password(
     _: WithinAddressLimit,
-    caller: CurrentSession,
+    session: CurrentSession,
     state: Data<AppState>,
     RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
@@ -183,10 +186,38 @@ pub(crate) async fn remove_password(
 ) -> Result<HttpResponse, ApiError> {
     refuse_when_disabled(&state)?;
     let CurrentPasswordBody { current_password } = read_json_or_nothing(&request, body).await?;
-    within_account_limit(&state, Account::User(caller.user.id))?;
-    let proof = Proof { current: current_password, recency: caller.recency(&state) };
-    password::remove(&state.db, &state.passwords, &caller.user, proof, &origin).await?;
+    let proof = Proof { current: current_password, recency: session.recency(&state) };
+    let caller = within_limit(&state, session, &proof, &origin)?;
+    let removed = password::remove(&state.db, &state.passwords, &caller, proof, &origin).await;
+    record_guess(&state, &caller, removed, &origin).await?;
     Ok(answer::done())
+}
+
+/// Counts an attempt at the caller's password. A request that proves nothing is rejected before it counts, or whoever holds an old
+/// token could use up the attempts of the owner.
+fn within_limit(
+    state: &AppState,
+    session: CurrentSession,
+    proof: &Proof,
+    origin: &Origin,
+) -> Result<ActingUser, ApiError> {
+    proof.check_recency()?;
+    within_account_limit(state, Account::User { id: session.caller.user.id, from: client_of(origin) })?;
+    Ok(session.caller)
+}
+
+/// Records a wrong `current_password` among the rejected sign-ins: whoever holds a token may be guessing.
+async fn record_guess(
+    state: &AppState,
+    caller: &ActingUser,
+    result: Result<(), AccountError>,
+    origin: &Origin,
+) -> Result<(), AccountError> {
+    if result == Err(AccountError::WrongPassword) {
+        let (code, user_id) = (Code::WrongPassword.as_str(), Some(caller.user.id));
+        state.refused_sign_ins.record(password::METHOD, code, user_id, origin).await;
+    }
+    result
 }
 
 fn refuse_when_disabled(state: &AppState) -> Result<(), ApiError> {

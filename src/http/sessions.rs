@@ -75,11 +75,11 @@ impl From<(Session, bool)> for SessionView {
     ),
 )]
 pub(crate) async fn list_sessions(
-    CurrentSession { user, session_id, .. }: CurrentSession,
+    CurrentSession { caller, .. }: CurrentSession,
     state: Data<AppState>,
     query: Query<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let page: Page<SessionView> = page_of_sessions(&state, &user, session_id, &query).await?;
+    let page: Page<SessionView> = page_of_sessions(&state, &caller.user, caller.session_id, &query).await?;
     Ok(answer::ok(page))
 }
 

@@ -29,7 +29,7 @@ const MAX_ID_TOKEN_BYTES: usize = 16 * 1024;
 /// How far the provider's clock may be from ours, in seconds. One leeway for every time claim.
 const LEEWAY: i64 = 60;
 /// The longest life of an ID token that is believed, in seconds: Apple's day is the longest known.
-const MAX_LIFE: i64 = 24 * 60 * 60 + LEEWAY;
+pub(crate) const MAX_ID_TOKEN_LIFE: i64 = 24 * 60 * 60 + LEEWAY;
 
 /// The rules for one issuer's ID tokens.
 pub(super) struct IdTokens {
@@ -69,6 +69,8 @@ struct IdTokenClaims {
     nbf: Option<i64>,
     #[serde(default, deserialize_with = "present")]
     nonce: Option<String>,
+    #[serde(default)]
+    auth_time: Value,
     /// Only in security event tokens (RFC 8417 §2.2), a logout token for one.
     #[serde(default, deserialize_with = "present")]
     events: Option<IgnoredAny>,
@@ -87,6 +89,7 @@ struct Proven {
     identity: VerifiedIdentity,
     nonce: Option<String>,
     expires_at: Timestamp,
+    auth_time: Option<Timestamp>,
 }
 
 impl IdTokens {
@@ -127,7 +130,9 @@ impl IdTokens {
     pub(super) async fn verify_own(&self, id_token: &str, nonce: &str) -> Result<VerifiedIdentity, Refusal> {
         let proven = self.prove(id_token, &self.own_audience).await?;
         let problem = match proven.nonce.as_deref() {
-            Some(claim) if !nonce.is_empty() && claim == nonce => return Ok(proven.identity),
+            Some(claim) if !nonce.is_empty() && claim == nonce => {
+                return Ok(VerifiedIdentity { authenticated_at: proven.auth_time, ..proven.identity });
+            }
             Some(_) => "is not the one that this sign-in began with",
             None => "is missing, and this sign-in began with one",
         };
@@ -173,7 +178,12 @@ impl IdTokens {
             issued_at: Some(Timestamp(claims.iat)),
             ..VerifiedIdentity::new(&self.provider, &subject, &profile)
         };
-        Ok(Proven { identity, nonce: claims.nonce, expires_at: Timestamp(claims.exp) })
+        Ok(Proven {
+            identity,
+            nonce: claims.nonce,
+            expires_at: Timestamp(claims.exp),
+            auth_time: auth_time(&claims.auth_time),
+        })
     }
 
     pub(super) fn email_verified(&self) -> EmailVerified {
@@ -238,6 +248,13 @@ fn check_type(typ: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
+/// Returns when the provider authenticated the person (OpenID Connect Core §2), if it says so. What cannot be read was long ago.
+fn auth_time(claim: &Value) -> Option<Timestamp> {
+    #[expect(clippy::cast_possible_truncation, reason = "saturates")]
+    let seconds = || claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64));
+    (!claim.is_null()).then(|| Timestamp(seconds().unwrap_or(0)))
+}
+
 fn signed_part(token: &str) -> &str {
     token.rsplit_once('.').map_or(token, |(signed, _)| signed)
 }
@@ -264,9 +281,9 @@ fn check_time(claims: &IdTokenClaims, now: Timestamp) -> Result<(), Refusal> {
         }
     }
     let life = Timestamp(claims.exp).since(Timestamp(claims.iat));
-    if !(0..=MAX_LIFE).contains(&life) {
+    if !(0..=MAX_ID_TOKEN_LIFE).contains(&life) {
         return Err(Refusal::InvalidToken(format!(
-            "the token lives {life} s from iat to exp, at most {MAX_LIFE} s are believed"
+            "the token lives {life} s from iat to exp, at most {MAX_ID_TOKEN_LIFE} s are believed"
         )));
     }
     Ok(())

@@ -29,6 +29,9 @@ pub struct VerifiedIdentity {
     pub avatar_url: Option<String>,
     /// When the provider issued the ID token behind it (`iat`); none behind an opaque access token.
     pub issued_at: Option<Timestamp>,
+    /// When the provider authenticated the person (`auth_time`), if it was asked to do so again and says when it did. A provider may
+    /// issue a new ID token without that.
+    pub authenticated_at: Option<Timestamp>,
     /// The ID token behind it is accepted once (`providers.<name>.single_use`).
     pub single_use: Option<SingleUse>,
 }
@@ -87,6 +90,7 @@ impl VerifiedIdentity {
             name: profile.name.and_then(clean_name),
             avatar_url: profile.avatar_url.filter(|url| is_avatar_url(url)).map(str::to_owned),
             issued_at: None,
+            authenticated_at: None,
             single_use: None,
         }
     }
@@ -98,10 +102,12 @@ impl VerifiedIdentity {
     }
 
     /// Returns the authentication that this proof is: of the moment when the provider issued the ID token, because an old ID token is
-    /// no recent sign-in; of `now` for an access token, which the provider has just been asked about.
+    /// no recent sign-in, or authenticated the person, if that was before; of `now` for an access token, which the provider has just
+    /// been asked about.
     #[must_use]
     pub fn authentication(&self, now: Timestamp) -> Authentication {
-        let auth_time = self.issued_at.map_or(now, |issued_at| issued_at.min(now)).0;
+        let proofs = [Some(now), self.issued_at, self.authenticated_at];
+        let auth_time = proofs.into_iter().flatten().min().unwrap_or(now).0;
         Authentication { auth_time, idp: self.provider.clone() }
     }
 

@@ -39,6 +39,7 @@ use self::github::Github;
 pub(crate) use self::github_device::{DeviceError, DeviceFlow};
 use self::gitlab::Gitlab;
 use self::google::Google;
+pub(crate) use self::id_token::MAX_ID_TOKEN_LIFE;
 pub use self::identity::{SingleUse, VerifiedIdentity};
 pub(crate) use self::identity::{clean_name, is_subject};
 pub use self::key_cache::KeysStatus;

@@ -26,8 +26,8 @@ use crate::session::HashedToken;
 use crate::settings::RateLimitSettings;
 use crate::user::UserId;
 
-/// The limits of an e-mail address are this many times those of an account: attempts from all addresses together.
-const EMAIL_FACTOR: u32 = 10;
+/// The limits of an e-mail address or a user are this many times those of an account: attempts from all addresses together.
+const EVERYWHERE_FACTOR: u32 = 10;
 
 /// All limits, for all workers of a process. Replicas count for themselves.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub struct RateLimits {
     email_at_address: Limit,
     email: Limit,
     session: Limit,
+    user_at_address: Limit,
     user: Limit,
     failed_proofs: FailedProofs,
     /// What a bucket is named by. Random in each process, so that nobody can look for two keys that share a bucket.
@@ -58,7 +59,12 @@ pub enum Account<'a> {
     /// The handle of a session, which is known without asking the database whether there is such a session.
     Session(&'a HashedToken),
     /// A user who is known already.
-    User(UserId),
+    User {
+        /// Whose account it is.
+        id: UserId,
+        /// The client's address. Whoever holds a stolen token must not use up the attempts of the owner.
+        from: IpAddr,
+    },
 }
 
 /// Which limit it is. [`Policy::as_str`] is its name in headers and metrics.
@@ -69,10 +75,12 @@ pub enum Policy {
     Address,
     /// Requests of one IPv6 /48.
     Site,
-    /// Attempts at one user, at one session, or at one e-mail address from one client address.
+    /// Attempts at one session, or from one client address at one user or one e-mail address.
     Account,
     /// Attempts at one e-mail address from everywhere.
     Email,
+    /// Attempts at one user from everywhere.
+    User,
     /// Failed proofs of one address.
     FailedProofs,
     /// Failed proofs of one provider.
@@ -88,6 +96,7 @@ impl Policy {
             Self::Site => "site",
             Self::Account => "account",
             Self::Email => "email",
+            Self::User => "user",
             Self::FailedProofs => "failed",
             Self::FailedProofsInAll => "failed_in_all",
         }
@@ -127,9 +136,10 @@ impl RateLimits {
             address: by_address(Policy::Address, 1),
             site: by_address(Policy::Site, SITE_FACTOR),
             email_at_address: by_account(Policy::Account, 1),
-            email: by_account(Policy::Email, EMAIL_FACTOR),
+            email: by_account(Policy::Email, EVERYWHERE_FACTOR),
             session: by_account(Policy::Account, 1),
-            user: by_account(Policy::Account, 1),
+            user_at_address: by_account(Policy::Account, 1),
+            user: by_account(Policy::User, EVERYWHERE_FACTOR),
             failed_proofs: FailedProofs::new(settings),
             seed: RandomState::new(),
         }
@@ -149,8 +159,8 @@ impl RateLimits {
     /// Counts an attempt at this account.
     ///
     /// # Errors
-    /// Returns [`Exceeded`] if there is no attempt left. An attempt at an e-mail address for which the client address has none
-    /// left does not count for other client addresses.
+    /// Returns [`Exceeded`] if there is no attempt left. An attempt for which the client address has none left does not count for
+    /// other client addresses.
     pub fn account(&self, account: Account<'_>) -> Result<(), Exceeded> {
         match account {
             Account::Email { folded, from } => {
@@ -159,7 +169,11 @@ impl RateLimits {
                 self.email.count(self.seed.hash_one(folded))
             }
             Account::Session(handle) => self.session.count(self.seed.hash_one(&handle.0)),
-            Account::User(id) => self.user.count(self.seed.hash_one(id)),
+            Account::User { id, from } => {
+                let from = Networks::of(from, &self.seed).own;
+                self.user_at_address.count(self.seed.hash_one((id, from)))?;
+                self.user.count(self.seed.hash_one(id))
+            }
         }
     }
 

@@ -22,6 +22,10 @@ fn email<'a>(folded: &'a str, from: &str) -> Account<'a> {
     Account::Email { folded, from: from.parse().unwrap() }
 }
 
+fn user(id: UserId, from: &str) -> Account<'static> {
+    Account::User { id, from: from.parse().unwrap() }
+}
+
 #[test]
 fn an_address_counts_by_what_one_subscriber_has() {
     let limits = RateLimits::new(&settings());
@@ -77,11 +81,11 @@ fn each_kind_of_account_is_counted_by_itself() {
         (email("ada@mail.com", here), true),
         (email("ada@mail.com", here), false),
         (email("bob@mail.com", here), true),
-        (Account::User(ada), true),
-        (Account::User(ada), true),
-        (Account::User(ada), false),
+        (user(ada, here), true),
+        (user(ada, here), true),
+        (user(ada, here), false),
         (email(&as_text, here), true),
-        (Account::User(UserId::generate()), true),
+        (user(UserId::generate(), here), true),
         (Account::Session(&session), true),
         (Account::Session(&session), true),
         (Account::Session(&session), false),
@@ -90,6 +94,20 @@ fn each_kind_of_account_is_counted_by_itself() {
     ] {
         assert_eq!(limits.account(account).is_ok(), allowed, "{account:?}");
     }
+}
+
+#[test]
+fn a_user_is_counted_by_client_address_and_ten_times_as_much_in_all() {
+    let limits = RateLimits::new(&settings());
+    let (ada, bob) = (UserId::generate(), UserId::generate());
+    let attempts = |from: &str| (0..5).filter(|_| limits.account(user(ada, from)).is_ok()).count();
+    for number in 1..=9 {
+        assert_eq!(attempts(&format!("203.0.113.{number}")), 2);
+    }
+    assert_eq!(attempts("198.51.100.1"), 2, "the owner");
+    let refused = limits.account(user(ada, "198.51.100.2")).unwrap_err();
+    assert_eq!((refused.policy, refused.burst, refused.per_minute), (Policy::User, number(20), number(10)));
+    assert!(limits.account(user(bob, "198.51.100.2")).is_ok());
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use tokenbooth::account::housekeeping::{Swept, sweep};
 use tokenbooth::clock::Timestamp;
 use tokenbooth::db::events::{EventFilter, RefusedSignIn};
-use tokenbooth::db::{self, DbConn, ended_sessions, events, revocations, sessions, spent_codes, users};
+use tokenbooth::db::{
+    self, DbConn, ended_sessions, events, removed_identities, revocations, sessions, spent_codes, users,
+};
 use tokenbooth::event::{Actor, EventKind, Origin};
 use tokenbooth::session::Session;
 use tokenbooth::settings::{Settings, Sources};
 use tokenbooth::token::Subject;
-use tokenbooth::user::{User, UserId};
+use tokenbooth::user::{IdentityKey, User, UserId};
 use uuid::Uuid;
 
 use crate::databases::TestDatabase;
@@ -58,8 +60,16 @@ on_both_databases! {
             revocations::record(&mut conn, &gone, 1, NOW.plus(-age)).expect("a revocation");
             ended_sessions::record(&mut conn, Uuid::new_v4(), NOW.plus(-age)).expect("an ended session");
         }
+        // An ID token lives a day and a minute at most, and a clock may be an hour behind.
+        for age in [0, DAY + 3660, DAY + 3661] {
+            let key = IdentityKey { provider: "google".to_owned(), provider_id: age.to_string() };
+            removed_identities::record(&mut conn, &key, NOW.plus(-age)).expect("a removed identity");
+        }
         let swept = |events, sessions, spent_codes, revocations| {
-            Ok(Swept { events, refused: 0, sessions, spent_codes, revocations, ended_sessions: revocations })
+            let (refused, ended_sessions) = (0, revocations);
+            // Each time that something has been revoked for long enough, an identity has been removed for long enough.
+            let removed_identities = usize::from(revocations > 0);
+            Ok(Swept { events, refused, sessions, spent_codes, revocations, ended_sessions, removed_identities })
         };
         assert_eq!(sweep(&db, &settings("5d", "90d"), NOW).await, swept(2, 1, 1, 2));
         // The shorter of the two counts.
@@ -67,7 +77,7 @@ on_both_databases! {
         assert_eq!(sweep(&db, &settings("90d", "3d"), NOW).await, swept(0, 0, 0, 0));
         assert_eq!((database.count("events"), database.count("sessions"), database.count("users")), (2, 2, 1));
         assert_eq!((database.count("spent_codes"), database.count("revocations")), (1, 2));
-        assert_eq!(database.count("ended_sessions"), 2);
+        assert_eq!((database.count("ended_sessions"), database.count("removed_identities")), (2, 2));
     }
 
     async fn rejected_sign_ins_are_kept_for_a_shorter_time_and_in_smaller_numbers(database: TestDatabase) {

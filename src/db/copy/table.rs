@@ -9,7 +9,7 @@ use crate::db::{DbConn, DbError};
 /// Every table with data, those that others refer to before them. Columns are asked of the database, so a new one is copied by
 /// itself; a table is not, because the database may be shared with an app that has tables of its own. A test compares this list
 /// with what the migrations make.
-pub const TABLES: [&str; 11] = [
+pub const TABLES: [&str; 12] = [
     "users",
     "identities",
     "sessions",
@@ -21,6 +21,7 @@ pub const TABLES: [&str; 11] = [
     "ended_sessions",
     "token_secrets",
     "provider_issuers",
+    "removed_identities",
 ];
 
 /// The types that a migration may use (migrations/README.md).

@@ -62,7 +62,7 @@ pub(crate) async fn revoke_token(
     let token = parameters.want("token")?;
     let token = token.expose_secret();
     if let Some(presented) = RefreshToken::parse(token) {
-        sessions::log_out(&state.db, &presented, &origin).await.map_err(ApiError::from)?;
+        sessions::log_out(&state.db, presented.handle_hash(), &origin).await.map_err(ApiError::from)?;
     } else if let Ok(claims) = state.verify_patiently(token).await.map_err(ApiError::from)? {
         revoke_access_token(&state, &claims, &origin).await?;
     }

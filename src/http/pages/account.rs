@@ -13,6 +13,7 @@ use super::person::Person;
 use super::sign_in::url_to_confirm;
 use super::way_in::{WayIn, linked_ways_in, names, ways_in};
 use super::when::When;
+use crate::account::acting_user::ActingUser;
 use crate::db::identities;
 use crate::error::ApiError;
 use crate::http::bearer::CurrentSession;
@@ -75,7 +76,7 @@ pub(in crate::http) async fn account(
 ) -> Result<HttpResponse, ApiError> {
     let layout = Layout::of_session(&state, &request, &session);
     let recency = session.recency(&state);
-    let CurrentSession { user, session_id, .. } = session;
+    let ActingUser { user, session_id } = session.caller;
     let AccountQuery { identities_after, devices_after } = query.into_inner();
     let identities: Page<Identity> = page_of_identities(&state, user.id, &starting(identities_after)).await?;
     let devices = page_of_sessions(&state, &user, session_id, &starting(devices_after)).await?;

@@ -26,6 +26,6 @@ pub(in crate::http) async fn home(
     state: Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let user = session.map(|session| session.user);
+    let user = session.map(|session| session.caller.user);
     html::answer(StatusCode::OK, &HomePage { layout: Layout::new(&state, &request, user.as_ref()) })
 }

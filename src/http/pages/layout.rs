@@ -67,7 +67,7 @@ impl Layout {
     /// As [`Layout::new`], for a page from which sensitive operations are done.
     pub(super) fn of_session(state: &AppState, request: &HttpRequest, session: &CurrentSession) -> Self {
         let recent = session.recency(state).check().is_ok();
-        Self { recent, ..Self::new(state, request, Some(&session.user)) }
+        Self { recent, ..Self::new(state, request, Some(&session.caller.user)) }
     }
 
     /// Of a page that anybody may be looking at.

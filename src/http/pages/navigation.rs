@@ -27,7 +27,7 @@ pub(in crate::http) async fn navigation(
     state: Data<AppState>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let user = session.map(|session| session.user);
+    let user = session.map(|session| session.caller.user);
     let mut layout = Layout::new(&state, &request, user.as_ref());
     layout.here = page_of(&request, &layout.base).unwrap_or_default();
     html::answer(StatusCode::OK, &Navigation { layout })

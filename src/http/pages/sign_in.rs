@@ -83,7 +83,7 @@ pub(in crate::http) async fn sign_in_page(
     let page = match (session, query.reauthenticate.as_deref()) {
         (Some(_), None) => return Ok(redirect(StatusCode::SEE_OTHER, &redirect_to)),
         (Some(session), Some(mode)) => {
-            page_to_confirm(&state, &request, &session.user, mode == FAILED, redirect_to).await?
+            page_to_confirm(&state, &request, &session.caller.user, mode == FAILED, redirect_to).await?
         }
         // Without a session there is nothing to confirm: any sign-in is recent.
         (None, mode) => {

@@ -64,7 +64,7 @@ pub(super) async fn ask_or_send(
     if provider_asks && session.is_none() {
         return send_to_provider(state, provider, Aim::App(back), request, StatusCode::FOUND).await;
     }
-    let user = session.map(|session| session.user);
+    let user = session.map(|session| session.caller.user);
     let has_identity = match &user {
         None => false,
         Some(user) => match is_linked(state, user, provider.name()).await {

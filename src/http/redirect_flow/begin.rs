@@ -10,7 +10,9 @@ use super::super::bearer::{CurrentSession, Visitor};
 use super::super::browser::{redirect, wants_html, with_cookies};
 use super::super::exchange::{find_provider, find_redirect_flow};
 use super::super::limits::{WithinAddressLimit, within_account_limit};
+use super::super::origin::RequestOrigin;
 use super::super::pages;
+use super::super::proofs::client_of;
 use super::super::refusals::{OverLimit, WithoutProvider, WithoutRecentSignIn};
 use super::app;
 use super::ask::ask_or_send;
@@ -102,7 +104,7 @@ async fn sign_in_to(
 ) -> Result<Aim, ApiError> {
     let confirms = if reauthenticate {
         let Visitor(session) = Visitor::extract(request).await?;
-        session.map(|session| session.user.id.into())
+        session.map(|session| session.caller.user.id.into())
     } else {
         None
     };
@@ -129,20 +131,21 @@ async fn sign_in_to(
 )]
 pub(crate) async fn begin_link(
     _: WithinAddressLimit,
-    caller: CurrentSession,
+    session: CurrentSession,
     state: Data<AppState>,
     name: Path<String>,
+    RequestOrigin(origin): RequestOrigin,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let provider = find_provider(&state, &name)?;
-    if let Err(not_recent) = caller.recency(&state).check() {
+    if let Err(not_recent) = session.recency(&state).check() {
         if !wants_html(&request) {
             return Err(not_recent.into());
         }
         return Ok(redirect(StatusCode::SEE_OTHER, &pages::url_to_confirm(&state, LINKS_OF_ACCOUNT)));
     }
-    within_account_limit(&state, Account::User(caller.user.id))?;
-    let aim = Aim::Link { user_id: caller.user.id.into(), session_id: caller.session_id };
+    within_account_limit(&state, Account::User { id: session.caller.user.id, from: client_of(&origin) })?;
+    let aim = Aim::Link { user_id: session.caller.user.id.into(), session_id: session.caller.session_id };
     send_to_provider(&state, provider.as_ref(), aim, &request, StatusCode::SEE_OTHER).await
 }
 

@@ -112,7 +112,7 @@ async fn finish(
                 invalid_state("the link was begun by somebody else, or that session is over", state)
             })?;
             let proved = prove(state, provider, &attempt, returned, origin).await?;
-            identities::link(&state.db, &caller.user, &proved, origin).await?;
+            identities::link(&state.db, &caller.caller, &proved, origin).await?;
             let account = format!("{}/account", state.public_url.path());
             Ok(redirect(StatusCode::FOUND, &account))
         }
@@ -127,7 +127,13 @@ async fn sign_in(
     origin: &Origin,
 ) -> Result<SignIn, ApiError> {
     let proved = match prove(state, provider, attempt, returned, origin).await {
-        Ok(identity) => expected(state, &attempt.aim, identity).await,
+        Ok(mut identity) => {
+            // A sign-in for which nothing of the kind was asked is recent, whatever session the provider had.
+            if !attempt.reauthenticate() {
+                identity.authenticated_at = None;
+            }
+            expected(state, &attempt.aim, identity).await
+        }
         Err(error) => Err(error),
     };
     let result = match proved {
@@ -216,5 +222,7 @@ fn the_same(
     user_id: Uuid,
     session_id: Option<Uuid>,
 ) -> Option<CurrentSession> {
-    visitor.filter(|visitor| Uuid::from(visitor.user.id) == user_id && visitor.session_id == session_id)
+    visitor.filter(|visitor| {
+        Uuid::from(visitor.caller.user.id) == user_id && visitor.caller.session_id == session_id
+    })
 }
