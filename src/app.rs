@@ -257,6 +257,7 @@ impl App {
         // which is to die.
         let stop_signal = stop_signal()?;
         raise_file_limit();
+        let db = self.tokenbooth.state.db.clone();
         let (server, stopper) = self.start()?;
         service_manager::ready();
         let signal = tokio::spawn(async move {
@@ -267,6 +268,8 @@ impl App {
         });
         let result = server.await;
         signal.abort();
+        // Nothing else is left for this thread to do.
+        db.close();
         Ok(result?)
     }
 

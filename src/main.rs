@@ -1,5 +1,5 @@
 //! The `tokenbooth` command: parse the command line, run the command. See [`tokenbooth::cli`].
 
-fn main() -> std::process::ExitCode {
+fn main() {
     tokenbooth::cli::run()
 }

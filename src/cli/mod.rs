@@ -16,7 +16,6 @@ mod store;
 mod user;
 
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
@@ -114,23 +113,35 @@ enum CommandError {
     Other(String),
 }
 
-/// Reads the command line, runs the command, answers with the exit code.
-#[must_use]
-pub fn run() -> ExitCode {
+/// Reads the command line, runs the command, and ends the process.
+///
+/// The exit handlers of C libraries do not run: OpenSSL's frees what a thread with a connection to PostgreSQL uses that is still
+/// connecting or ending, and the process would die of SIGSEGV. Everything that is to be kept has been written by then.
+pub fn run() -> ! {
+    let code = run_command();
+    // Nothing can be done when stdout is closed.
+    let _ = io::stdout().flush();
+    signal_hook::low_level::exit(code)
+}
+
+/// Runs the command of the command line, and returns the exit code.
+fn run_command() -> i32 {
+    const SUCCESS: i32 = 0;
+    const FAILURE: i32 = 1;
     let command = CommandLine::parse().command.unwrap_or(Command::Serve);
     let system = actix_web::rt::System::new();
     let done = system.block_on(execute(command));
     // Dropping it would wait for threads that wait for a database which does not respond.
     std::mem::forget(system);
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => SUCCESS,
         // Somebody closed the pipe we were writing to; that is theirs to do.
-        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(CommandError::Told) => ExitCode::FAILURE,
+        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => SUCCESS,
+        Err(CommandError::Told) => FAILURE,
         Err(error) => {
             // Nothing can be done when stderr is closed too.
             let _ = writeln!(io::stderr(), "tokenbooth: {error}");
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }

@@ -5,6 +5,7 @@
 //! connection from the pool for each request, which costs a thread hop and, on PostgreSQL, a round trip each.
 
 use std::sync::Weak;
+use std::time::Instant;
 
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::oneshot;
@@ -44,6 +45,11 @@ where
             answer_all(waiting, |keys| find_patiently(conn, keys, find_all));
         })?;
         Ok(Self { queue })
+    }
+
+    /// As [`Queue::close`].
+    pub(super) fn close(&self, deadline: Instant) {
+        self.queue.close(deadline);
     }
 
     /// For [`super::watch`].

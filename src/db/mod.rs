@@ -39,7 +39,7 @@ mod watch;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
@@ -64,6 +64,9 @@ use crate::client::{Client, ClientId};
 use crate::clock::SharedClock;
 use crate::metrics::{PoolGauge, RoundMetrics, Wait};
 use crate::user::{Bearer, BearerKey, Identity, IdentityKey, User};
+
+/// How long [`Db::close`] waits.
+const LONGEST_CLOSE: Duration = Duration::from_secs(2);
 
 /// How to reach the database.
 #[derive(Debug, Clone)]
@@ -248,6 +251,20 @@ impl Db {
             DbConn::Sqlite(conn) => Ok(conn.batch_execute("SELECT 1")?),
         })
         .await
+    }
+
+    /// Ends the threads and connections, after the queries under way; no query is taken from then on. Blocks, for two seconds at most: a
+    /// connection that does not respond is left to the end of the process.
+    pub fn close(&self) {
+        let deadline = Instant::now() + LONGEST_CLOSE;
+        self.pool.close(deadline);
+        self.bearers.close(deadline);
+        self.identities.close(deadline);
+        self.clients.close(deadline);
+        // Last, because the last connection to an SQLite file writes its log back.
+        if let Some(writer) = &self.writer {
+            writer.close(deadline);
+        }
     }
 
     /// How full the pool is.

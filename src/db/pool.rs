@@ -103,10 +103,20 @@ impl Pool {
         if let Err(error) = &result {
             self.connector.note(error);
         }
-        if !failed && !guard.is_given_up() && !pooled.live.is_broken() {
+        if !failed && !guard.is_given_up() && !pooled.live.is_broken() && !self.permits.is_closed() {
             lock(&self.idle).push(pooled);
         }
         result
+    }
+
+    /// Gives nobody a connection any more, closes the idle ones, and waits until `deadline` for those in use that respond.
+    pub(super) fn close(&self, deadline: Instant) {
+        self.permits.close();
+        drop(std::mem::take(&mut *lock(&self.idle)));
+        let is_used = || lock(&self.uses).iter().any(|used| !lock(&used.0).given_up);
+        while is_used() && Instant::now() < deadline {
+            std::thread::sleep(FIRST_PAUSE / 4);
+        }
     }
 
     /// How full it is.

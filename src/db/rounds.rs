@@ -8,7 +8,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::histogram::Histogram;
@@ -29,7 +29,8 @@ const MOST_BLOCKED: usize = 8;
 
 /// The queue's entrance. The thread ends when it is dropped.
 pub(super) struct Queue<T> {
-    entrance: mpsc::Sender<T>,
+    /// `None` ends the thread.
+    entrance: mpsc::Sender<Option<T>>,
     line: Arc<Line<T>>,
 }
 
@@ -38,7 +39,7 @@ type Round<T> = Box<dyn Fn(&mut LastingConnection, Vec<T>) + Send + Sync>;
 /// What the threads of one queue share, of which one takes rounds at a time.
 struct Line<T> {
     name: String,
-    waiting: Mutex<mpsc::Receiver<T>>,
+    waiting: Mutex<mpsc::Receiver<Option<T>>>,
     round: Round<T>,
     sizes: Histogram,
     connector: Connector,
@@ -47,6 +48,9 @@ struct Line<T> {
     progress: Mutex<Progress>,
     /// Threads that were replaced and have not ended.
     blocked: AtomicUsize,
+    /// Threads that have not ended.
+    threads: Mutex<usize>,
+    thread_ended: Condvar,
 }
 
 /// What was last seen of the current thread.
@@ -75,6 +79,8 @@ impl<T: Send + 'static> Queue<T> {
             current: AtomicU64::new(0),
             progress: Mutex::new(Progress { beat: Arc::default(), seen: 0, since: 0 }),
             blocked: AtomicUsize::new(0),
+            threads: Mutex::new(0),
+            thread_ended: Condvar::new(),
         });
         let beat = Arc::clone(&lock(&line.progress).beat);
         spawn(&line, 0, beat)?;
@@ -83,10 +89,20 @@ impl<T: Send + 'static> Queue<T> {
 
     /// Takes a place in the queue, or says at once that there is none.
     pub(super) fn push(&self, item: T) -> Result<(), DbError> {
-        self.entrance.try_send(item).map_err(|error| match error {
+        self.entrance.try_send(Some(item)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => DbError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => stopped(),
         })
+    }
+
+    /// Ends the thread and its connection, after those who wait already. Waits for that until `deadline`.
+    pub(super) fn close(&self, deadline: Instant) {
+        if self.entrance.try_send(None).is_err() {
+            return;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let is_alive = |threads: &mut usize| *threads > self.line.blocked.load(Ordering::Relaxed);
+        drop(self.line.thread_ended.wait_timeout_while(lock(&self.line.threads), left, is_alive));
     }
 
     /// For [`super::watch`].
@@ -104,10 +120,12 @@ impl<T> Line<T> {
             return None;
         }
         let mut waiting = lock(&self.waiting);
-        let mut together = vec![waiting.blocking_recv()?];
+        let mut together = vec![waiting.blocking_recv()??];
         while together.len() < LARGEST_ROUND {
             match waiting.try_recv() {
-                Ok(next) => together.push(next),
+                Ok(Some(next)) => together.push(next),
+                // The next look finds that it is closed.
+                Ok(None) => waiting.close(),
                 Err(_) => break,
             }
         }
@@ -142,6 +160,8 @@ impl<T: Send + 'static> Watched for Line<T> {
 fn spawn<T: Send + 'static>(line: &Arc<Line<T>>, thread: u64, beat: Arc<AtomicU64>) -> Result<(), DbError> {
     let line = Arc::clone(line);
     let name = line.name.clone();
+    *lock(&line.threads) += 1;
+    let counted = Arc::clone(&line);
     let work = move || {
         let mut conn = LastingConnection::new(line.connector.clone(), beat);
         while let Some(together) = line.next_round(thread) {
@@ -154,12 +174,14 @@ fn spawn<T: Send + 'static>(line: &Arc<Line<T>>, thread: u64, beat: Arc<AtomicU6
         if line.current.load(Ordering::Relaxed) != thread {
             line.blocked.fetch_sub(1, Ordering::Relaxed);
         }
+        drop(conn);
+        *lock(&line.threads) -= 1;
+        line.thread_ended.notify_all();
     };
-    std::thread::Builder::new()
-        .name(name)
-        .spawn(work)
-        .map(drop)
-        .map_err(|error| DbError::Unavailable(format!("no thread for the database: {error}")))
+    std::thread::Builder::new().name(name).spawn(work).map(drop).map_err(|error| {
+        *lock(&counted.threads) -= 1;
+        DbError::Unavailable(format!("no thread for the database: {error}"))
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -5,7 +5,7 @@
 //! is answered only after the commit. PostgreSQL has many writers and groups their commits by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use prometheus_client::metrics::histogram::Histogram;
@@ -32,6 +32,11 @@ impl Writer {
     pub(super) fn start(connector: &Connector, metrics: &RoundMetrics) -> Result<Self, DbError> {
         let queue = Queue::start("writer", connector, &metrics.writes, write_together)?;
         Ok(Self { queue, waits: metrics.writer_waits.clone() })
+    }
+
+    /// As [`Queue::close`].
+    pub(super) fn close(&self, deadline: Instant) {
+        self.queue.close(deadline);
     }
 
     /// Runs `queries` in a transaction: everything or nothing.

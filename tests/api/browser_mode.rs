@@ -12,6 +12,7 @@ use crate::support::{Answer, TestApp};
 const SESSION: &str = "__Host-tokenbooth_session";
 const CSRF: &str = "__Host-tokenbooth_csrf";
 const REFRESH: &str = "__Secure-tokenbooth_refresh";
+const DEVICE: &str = "__Host-tokenbooth_device";
 
 async fn signed_in(app: &TestApp) -> Browser {
     let mut browser = Browser::at(app);
@@ -155,9 +156,23 @@ on_both_databases! {
         let request = browser.request("POST", "/auth/refresh");
         browser.send(request).await.assert_problem(415, "unsupported_media_type");
 
-        // With a session cookie that has run out nobody knows what to end, but this browser forgets.
+        // With a session cookie that has expired, the device cookie names the session: also whoever copied both has nothing left.
         let mut late = signed_in(&app).await;
         late.forget(SESSION);
+        let kept = late.cookie(REFRESH).expect("a token").to_owned();
+        assert_eq!(late.call("POST", "/auth/logout").await.status, 204);
+        assert_eq!((late.cookie_names(), app.db.count("sessions")), (vec![], 0));
+        app.refresh(&kept).await.assert_problem(401, "invalid_refresh_token");
+        // As does a sign-in in its place.
+        let mut late = signed_in(&app).await;
+        late.forget(SESSION);
+        assert_eq!(late.sign_in("google", "bob").await.status, 302);
+        assert_eq!(app.db.count("sessions"), 1);
+        assert_eq!(late.call("POST", "/auth/logout").await.status, 204);
+        // With neither nobody knows what to end, but this browser forgets.
+        let mut late = signed_in(&app).await;
+        late.forget(SESSION);
+        late.forget(DEVICE);
         late.call("POST", "/auth/logout").await.assert_problem(400, "invalid_request");
         assert_eq!((late.cookie_names(), app.db.count("sessions")), (vec![], 1));
         app.db.execute("DELETE FROM sessions");

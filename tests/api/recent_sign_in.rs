@@ -9,6 +9,7 @@ use tokenbooth::settings::Sources;
 
 use crate::databases::TestDatabase;
 use crate::support::both_doors::{ID_TOKEN, claims};
+use crate::support::browser::Browser;
 use crate::support::{Answer, SignedIn, TestApp};
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -62,6 +63,64 @@ async fn attempts(app: &TestApp, jwt: &str, identity_id: &str) -> Vec<Answer> {
 }
 
 on_both_databases! {
+    async fn a_provider_that_did_not_authenticate_the_person_again_confirms_nothing(db: TestDatabase) {
+        let app = TestApp::start(db).await;
+        let now = app.clock.now().0;
+        let mut browser = Browser::at(&app);
+        for (auth_time, recent) in [
+            (Value::Null, true),
+            (json!(now), true),
+            (json!(now - 1000), false),
+            (json!(1_000_000_000.5), false),
+            (json!("yesterday"), false),
+        ] {
+            app.mock.google().set_token_claims(json!({ "auth_time": auth_time }));
+            // Nobody asked for it here, so the sign-in itself counts.
+            assert_eq!(browser.sign_in("google", "alice").await.status, 302);
+            assert_eq!(browser.call("DELETE", "/api/me/password").await.status, 204, "{auth_time}");
+            let login = "/auth/google/login?redirect_to=%2Faccount&reauthenticate=1";
+            let back = browser.authorize(login, "alice").await;
+            assert_eq!(browser.visit(&back).await.status, 302);
+            let response = browser.call("DELETE", "/api/me/password").await;
+            if recent {
+                assert_eq!(response.status, 204, "{auth_time}: {}", response.text);
+            } else {
+                assert_reauthentication_required(&response);
+            }
+        }
+    }
+
+    async fn whoever_has_an_old_token_does_not_use_up_the_attempts_of_the_owner(db: TestDatabase) {
+        let app = TestApp::start_with(db, |sources| {
+            sources
+                .with("rate_limit.account_burst", "3")
+                .with("rate_limit.account_per_minute", "1")
+                .with("server.trusted_proxies", "127.0.0.1")
+        })
+        .await;
+        let from = async |ip: &str, jwt: &str, body: &Value| {
+            let request = app.http.put(format!("{}/api/me/password", app.base)).bearer_auth(jwt);
+            let request = request.header("x-forwarded-for", ip).json(body);
+            Answer::of(request.send().await.expect("an answer")).await
+        };
+        let stolen = app.exchange_id_token(&id_token(&app, &Person::named("alice"), 1000)).await.assert_signed_in();
+        let owner = sign_in(&app, "alice").await;
+        let set = json!({ "new_password": PASSWORD });
+        for _ in 0..10 {
+            assert_reauthentication_required(&from("203.0.113.9", &stolen.jwt, &set).await);
+        }
+        assert_eq!(from("203.0.113.9", &owner.jwt, &set).await.status, 204);
+        // Guesses count, for the address they come from, and the audit trail shows them.
+        let guess = json!({ "new_password": PASSWORD, "current_password": "not the password of alice" });
+        for _ in 0..2 {
+            from("203.0.113.9", &stolen.jwt, &guess).await.assert_problem(403, "wrong_password");
+        }
+        from("203.0.113.9", &stolen.jwt, &guess).await.assert_problem(429, "rate_limited");
+        let of_alice = format!("kind = 'sign_in.refused' AND user_id = '{}' AND detail LIKE '%wrong_password%'", owner.user_id);
+        assert_eq!(app.db.number(&format!("SELECT COUNT(*) AS number FROM events WHERE {of_alice}")), 1);
+        assert_eq!(from("192.0.2.1", &owner.jwt, &set).await.status, 204);
+    }
+
     async fn an_access_token_says_when_and_how_its_user_was_authenticated(db: TestDatabase) {
         let app = TestApp::start(db).await;
         let now = || app.clock.now().0;

@@ -35,10 +35,11 @@ async fn another_way_in_is_linked_and_unlinked_but_never_the_last() {
     assert_eq!(app.db.count("identities"), 2);
     browser.click(unlink).await;
     browser.click("#confirm-yes").await;
-    browser.until_text("#message", "Unlinked.").await;
-    browser.until_gone(unlink).await;
+    browser.until_at("/sign-in?redirect_to=%2Faccount").await;
+    browser.until_text("#message", "Unlinked, and signed out everywhere. Sign in again.").await;
+    assert_eq!((app.db.count("identities"), app.db.count("sessions")), (1, 0));
+    browser.sign_in(&app, "google", "alice").await;
     browser.until_text("#identities", "The only way in").await;
-    assert_eq!(app.db.count("identities"), 1);
     browser.assert_quiet().await;
 }
 

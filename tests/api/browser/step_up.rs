@@ -66,7 +66,8 @@ async fn an_unlink_is_repeated_after_a_sign_in_to_the_same_account_and_no_other(
     assert_eq!(app.db.count("identities"), 3, "nothing is done without a click");
     browser.click(unlink).await;
     browser.click("#confirm-yes").await;
-    browser.until_text("#message", "Unlinked.").await;
+    browser.until_at("/sign-in?redirect_to=%2Faccount").await;
+    browser.until_text("#message", "Unlinked, and signed out everywhere. Sign in again.").await;
     assert_eq!((app.db.count("users"), app.db.count("identities")), (2, 2));
 }
 

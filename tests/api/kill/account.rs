@@ -118,7 +118,10 @@ impl Account {
                 }
             }
             Deed::Link(way) => drop(self.linked.insert(way, outcome.identity_id)),
-            Deed::Unlink(way) => drop(self.linked.remove(&way)),
+            Deed::Unlink(way) => {
+                self.linked.remove(&way);
+                self.end_everything();
+            }
             Deed::SetPassword(new) => {
                 if let Some(old) = self.password.replace(new) {
                     self.wrong_passwords.push(old);
