@@ -81,12 +81,26 @@ impl Authority {
         matches!(self.holder, Holder::Operator)
     }
 
-    /// Returns whether the administrator who acts is one of these, if an administrator acts.
-    pub(super) fn is_among(&self, administrators: &[UserId]) -> bool {
-        match &self.holder {
-            Holder::Administrator(acting) => administrators.contains(&acting.user.id),
-            Holder::Operator | Holder::Own => true,
-        }
+    /// Returns why the administrator who acts may not, who is none of these who were locked. `None` if it is one of them, or no
+    /// administrator acts.
+    ///
+    /// # Errors
+    /// Returns [`DbError`] if the database fails.
+    pub(super) fn missing_among(
+        &self,
+        conn: &mut DbConn,
+        administrators: &[UserId],
+    ) -> Result<Option<AccountError>, DbError> {
+        let acting = match &self.holder {
+            Holder::Administrator(acting) if !administrators.contains(&acting.user.id) => acting,
+            _ => return Ok(None),
+        };
+        // Not locked, which would be against the order: the right is gone in any case.
+        let accepted = match users::find(conn, acting.user.id)? {
+            Some(user) => acting.is_accepted(conn, &user)?,
+            None => false,
+        };
+        Ok(Some(if accepted { AccountError::NotAdministrator } else { AccountError::NoSuchUser }))
     }
 
     /// Locks the rows of the administrator who acts and of the user with this id, in the order of their ids, and returns the latter.

@@ -248,8 +248,8 @@ fn lock(
         if !all.contains(&id) {
             return Err(DbError::Conflict);
         }
-        if !authority.is_among(all) {
-            return Ok(Err(AccountError::NotAdministrator));
+        if let Some(refused) = authority.missing_among(conn, all)? {
+            return Ok(Err(refused));
         }
     }
     let locked = match authority.lock_with(conn, id)? {

@@ -278,6 +278,7 @@ on_both_databases! {
         assert!(page.contains(&format!("data-method=\"DELETE\" data-path=\"/api/me/identities/{id}\"")), "{page}");
         assert_eq!(page.matches("data-action=\"unlink\"").count(), 2);
         app.delete(&format!("/api/me/identities/{id}"), &alice.jwt).await;
+        let alice = app.sign_in(Person::named("alice")).await;
 
         let new = json!({ "new_password": "a horse and a battery" });
         assert_eq!(app.send_as("PUT", "/api/me/password", &alice.jwt, &new).await.status, 204);

@@ -93,6 +93,7 @@ on_both_databases! {
     async fn whoever_has_an_old_token_does_not_use_up_the_attempts_of_the_owner(db: TestDatabase) {
         let app = TestApp::start_with(db, |sources| {
             sources
+                .with("rate_limit.enabled", "true")
                 .with("rate_limit.account_burst", "3")
                 .with("rate_limit.account_per_minute", "1")
                 .with("server.trusted_proxies", "127.0.0.1")
@@ -181,6 +182,7 @@ on_both_databases! {
         let by_password = app.sign_in_with_password("alice@example.com", PASSWORD).await.assert_signed_in();
         assert_eq!(app.delete(&format!("/api/me/identities/{identity}"), &by_password.jwt).await.status, 204);
         // The right current password is proof enough by itself.
+        let by_password = app.sign_in_with_password("alice@example.com", PASSWORD).await.assert_signed_in();
         app.clock.advance(FRESH_FOR + 1);
         let change = json!({ "new_password": "another horse battery staple", "current_password": PASSWORD });
         assert_eq!(app.send_as("PUT", "/api/me/password", &by_password.jwt, &change).await.status, 204);

@@ -25,7 +25,7 @@ async fn assert_worthless(replicas: [&TestApp; 2], stolen: &str, before: &Signed
         let exchanged = app.token_exchange("google", ID_TOKEN, stolen, &[]).await;
         assert_eq!(
             (exchanged.status, &exchanged.json["error"]),
-            (400, &json!("invalid_grant")),
+            (400, &json!("invalid_request")),
             "{}",
             exchanged.text
         );

@@ -38,6 +38,8 @@ async fn another_way_in_is_linked_and_unlinked_but_never_the_last() {
     browser.until_at("/sign-in?redirect_to=%2Faccount").await;
     browser.until_text("#message", "Unlinked, and signed out everywhere. Sign in again.").await;
     assert_eq!((app.db.count("identities"), app.db.count("sessions")), (1, 0));
+    // The page has tried to renew the session, in vain.
+    browser.console().await;
     browser.sign_in(&app, "google", "alice").await;
     browser.until_text("#identities", "The only way in").await;
     browser.assert_quiet().await;
