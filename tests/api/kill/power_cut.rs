@@ -107,6 +107,8 @@ async fn every_kind_of_change_is_on_the_disk_when_it_is_answered() {
     let linked = linked.body["id"].as_str().expect("an id").to_owned();
     site.send("DELETE", &format!("/api/me/identities/{linked}"), Value::Null);
     site.assert_survives("identities GROUP BY user_id HAVING COUNT(*) = 1");
+    site.assert_survives("removed_identities");
+    site.sign_in();
 
     let password = "a password that nobody else has";
     site.send("PUT", "/api/me/password", json!({ "new_password": password }));
