@@ -192,6 +192,7 @@ on_both_databases! {
                 "events_user_id",
                 "identities_provider_id",
                 "identities_user_id",
+                "removed_identities_removed_at",
                 "revocations_revoked_at",
                 "sessions_last_used_at",
                 "sessions_user_id",
