@@ -134,10 +134,14 @@ impl Keyring {
     /// retired. A secret that is not in the settings any more still ends those before it: what expired stays so.
     #[must_use]
     pub fn schedule(&self, rows: &[StoredKey], life: i64) -> Schedule {
-        let retired = |kid: &str| rows.iter().any(|row| row.id == kid && row.retired_at.is_some());
+        let retired_at = |kid: &str| rows.iter().find(|row| row.id == kid).and_then(|row| row.retired_at);
         let since = |kid: &str| self.activations.iter().find(|(id, _)| id == kid).map(|(_, from)| *from);
-        let secret =
-            |kid, signs_from| Scheduled { kid, origin: KeyOrigin::Secret, signs_from, retired: retired(kid) };
+        let secret = |kid, signs_from: Option<Timestamp>| {
+            let retired = retired_at(kid);
+            // A secret that was retired before it signed replaced nothing.
+            let signs_from = signs_from.filter(|from| retired.is_none_or(|at| *from <= at));
+            Scheduled { kid, origin: KeyOrigin::Secret, signs_from, retired: retired.is_some() }
+        };
         let base = secret(self.base_id(), Some(since(self.base_id()).unwrap_or(SINCE_EVER)));
         let previous = self.previous_ids().map(|kid| secret(kid, since(kid)));
         let gone = self.activations.iter().map(|(kid, from)| secret(kid, Some(*from)));

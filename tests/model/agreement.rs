@@ -44,7 +44,7 @@ pub async fn agree<M: Model, R: Real<M>>(model: &M, traces: &[Vec<M::Action>], b
 }
 
 /// Plays each trace, then two actions at the same moment, and expects what one after the other
-/// gives, in either order.
+/// gives, in either order, or step by step if the model says that an action has several.
 pub async fn agree_at_once<M: Model, R: Real<M>>(
     model: &M,
     races: &[Race<M::Action>],
@@ -56,28 +56,53 @@ pub async fn agree_at_once<M: Model, R: Real<M>>(
             model.apply(&mut state, action);
             real.play(action).await;
         }
-        let seen: [M::Outcome; 2] = tokio::join!(real.play(one), real.play(other)).into();
-        let mut differences = Vec::new();
-        for reversed in [false, true] {
-            let mut after = state.clone();
-            let (first, second) = if reversed { (other, one) } else { (one, other) };
-            let mut outcomes = [first, second].map(|action| model.apply(&mut after, action));
-            if reversed {
-                outcomes.reverse();
-            }
-            if outcomes != seen {
-                differences.push(format!("{first:?} first: {outcomes:?}"));
-            } else if let Err(difference) = real.compare(&after).await {
-                differences.push(format!("{first:?} first: {difference}"));
-            }
+        let (first, second) = tokio::join!(real.play(one), real.play(other));
+        let seen = [Some(first), Some(second)];
+        let mut differences = String::new();
+        let mut agrees = false;
+        for order in interleavings(&model.steps(one), &model.steps(other)) {
+            let (outcomes, after) = run(model, &state, &order);
+            let difference = if outcomes == seen {
+                real.compare(&after).await.err()
+            } else {
+                Some(format!("{outcomes:?}"))
+            };
+            agrees |= difference.is_none();
+            differences.extend(difference.map(|difference| format!("{order:?}: {difference}\n")));
         }
         let trace = || told(model, trace);
         assert!(
-            differences.len() < 2,
-            "At the same moment {one:?} and {other:?} gave {seen:?}, but one after the other gives\n{}\n{}",
-            differences.join("\n"),
+            agrees,
+            "At the same moment {one:?} and {other:?} gave {seen:?}. The model has\n{differences}{}",
             trace(),
         );
     }
     println!("{} pairs of actions played at the same moment", races.len());
+}
+
+/// Returns all orders of two sequences in which each of them keeps its own order, with the number
+/// of the sequence that each step is of.
+fn interleavings<A: Clone>(one: &[A], other: &[A]) -> Vec<Vec<(usize, A)>> {
+    let mut orders = Vec::new();
+    for (number, rest) in [(0, one.split_first()), (1, other.split_first())] {
+        let Some((step, rest)) = rest else { continue };
+        let rests = if number == 0 { interleavings(rest, other) } else { interleavings(one, rest) };
+        let first = (number, step.clone());
+        orders.extend(rests.into_iter().map(|rest| std::iter::once(first.clone()).chain(rest).collect()));
+    }
+    if orders.is_empty() { vec![Vec::new()] } else { orders }
+}
+
+/// Runs steps of two actions, and returns the outcome of each action, which is that of its last
+/// step.
+fn run<M: Model>(
+    model: &M,
+    before: &M::State,
+    order: &[(usize, M::Action)],
+) -> ([Option<M::Outcome>; 2], M::State) {
+    let (mut outcomes, mut state) = ([None, None], before.clone());
+    for (number, step) in order {
+        outcomes[*number] = Some(model.apply(&mut state, step));
+    }
+    (outcomes, state)
 }

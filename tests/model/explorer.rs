@@ -26,6 +26,12 @@ pub trait Model {
     /// Does it, in one step that nothing interrupts.
     fn apply(&self, state: &mut Self::State, action: &Self::Action) -> Self::Outcome;
 
+    /// Returns the steps of an action between which somebody else can do something, if it is one
+    /// action only from outside.
+    fn steps(&self, action: &Self::Action) -> Vec<Self::Action> {
+        vec![action.clone()]
+    }
+
     /// # Errors
     /// Returns the invariant that does not hold in this state.
     fn check(&self, state: &Self::State) -> Result<(), &'static str>;
@@ -87,6 +93,10 @@ pub fn explore<M: Model>(model: &M) -> Result<Explored<M>, Counterexample> {
 }
 
 impl<M: Model> Explored<M> {
+    pub fn states(&self) -> impl Iterator<Item = &M::State> {
+        self.nodes.iter().map(|node| &*node.state)
+    }
+
     /// Returns a shortest sequence of actions to the state of this number.
     fn path(&self, mut number: usize) -> Vec<M::Action> {
         let mut actions = Vec::new();

@@ -18,5 +18,6 @@ mod postgres;
 mod agreement;
 mod codes;
 mod explorer;
+mod keys;
 mod refresh;
 mod stored;

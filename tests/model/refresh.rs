@@ -1,10 +1,15 @@
 //! The model of refresh tokens: an owner whose responses may be lost and who moves between two
 //! networks, a thief who copies a token once, two replicas whose clocks may differ, and a logout.
 
+mod invariants;
 mod play;
+mod rules;
 
 use std::sync::LazyLock;
 
+use self::invariants::{
+    LOGGED_OUT_BY_A_LOST_RESPONSE, REUSE_SURVIVED, TWO_SUCCESSORS, WORKS_AFTER_LOGOUT, judge,
+};
 use crate::explorer::{Model, holds, is_found};
 
 /// `refresh.grace`, in units of the model's clock.
@@ -125,63 +130,7 @@ enum Outcome {
     Reused,
 }
 
-const LOGGED_OUT_BY_A_LOST_RESPONSE: &str =
-    "Nobody is logged out because a response was lost, without a thief.";
-const REUSE_SURVIVED: &str = "A replaced token that comes too late ends the session.";
-const TWO_SUCCESSORS: &str = "A token has one successor.";
-const WORKS_AFTER_LOGOUT: &str = "After a logout no token is accepted.";
-
-impl Place {
-    fn same_address(self, other: Self) -> bool {
-        self == other || (self.is_thief() && other.is_thief())
-    }
-
-    fn same_program(self, other: Self) -> bool {
-        (self == Self::Thief) == (other == Self::Thief)
-    }
-
-    fn is_thief(self) -> bool {
-        matches!(self, Self::Thief | Self::ThiefInDisguise)
-    }
-}
-
 impl Refresh {
-    fn exchange(&self, state: &mut State, token: u8, place: Place, replica: u8) -> Outcome {
-        let now = state.now + if replica == 1 { self.skew } else { 0 };
-        let Some(session) = state.session else { return Outcome::NoSession };
-        if token == session.current {
-            let next = new_token(state);
-            let previous = Some(token);
-            state.session = Some(Session { current: next, previous, rotated_at: now, place, repeats: 0 });
-            return Outcome::Refreshed(next);
-        }
-        if session.previous == Some(token) && self.may_repeat(session, now, place) {
-            let mut session = session;
-            session.repeats += u8::from(!place.same_address(session.place));
-            if self.mistake == Some(Mistake::AnotherSuccessor) {
-                session.current = new_token(state);
-            }
-            state.session = Some(session);
-            return Outcome::Refreshed(session.current);
-        }
-        if self.mistake != Some(Mistake::ReuseEndsNothing) {
-            state.session = None;
-        }
-        Outcome::Reused
-    }
-
-    fn may_repeat(&self, session: Session, now: u8, place: Place) -> bool {
-        let within_grace = now.saturating_sub(session.rotated_at) <= GRACE;
-        match self.mistake {
-            Some(Mistake::RepeatsAreReuse) => false,
-            Some(Mistake::GraceWithoutEnd) => true,
-            _ if place.same_address(session.place) => true,
-            _ => {
-                within_grace && place.same_program(session.place) && session.repeats < REPEATS_FROM_ELSEWHERE
-            }
-        }
-    }
-
     fn refresh(&self, state: &mut State, by: Actor, place: Place, replica: u8, lost: bool) -> Outcome {
         let token = match by {
             Actor::Owner => state.owner,
@@ -201,16 +150,6 @@ impl Refresh {
             _ => {}
         }
         outcome
-    }
-
-    /// Whether nobody who obeys the protocol would present this token here and now, whichever
-    /// replica is asked.
-    fn is_too_late(&self, state: &State, token: u8, place: Place) -> bool {
-        let used = |token: u8| state.exchanged.iter().find(|one| one.token == token);
-        used(token).is_some_and(|first| {
-            let after_grace = state.now - first.at > GRACE + self.skew;
-            used(first.successor).is_some() || (after_grace && !place.same_address(first.place))
-        })
     }
 
     /// Where an owner who obeys the protocol sends the next request from: from anywhere, and again
@@ -240,29 +179,6 @@ impl Refresh {
             })
         })
     }
-}
-
-/// Looks at a response for the invariants.
-fn judge(state: &mut State, by: Actor, token: u8, place: Place, outcome: Outcome) {
-    let Outcome::Refreshed(successor) = outcome else {
-        if by == Actor::Owner && !state.thief_used && !state.logged_out {
-            state.broken = Some(LOGGED_OUT_BY_A_LOST_RESPONSE);
-        }
-        return;
-    };
-    if state.logged_out {
-        state.broken = Some(WORKS_AFTER_LOGOUT);
-    }
-    match state.exchanged.iter().find(|one| one.token == token) {
-        Some(first) if first.successor != successor => state.broken = Some(TWO_SUCCESSORS),
-        Some(_) => {}
-        None => state.exchanged.push(Exchanged { token, successor, at: state.now, place }),
-    }
-}
-
-fn new_token(state: &mut State) -> u8 {
-    state.made += 1;
-    state.made - 1
 }
 
 fn note_lost(state: &mut State, place: Place) {
