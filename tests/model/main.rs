@@ -15,9 +15,11 @@ mod pgbouncer;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+mod administrators;
 mod agreement;
 mod codes;
 mod explorer;
 mod keys;
 mod refresh;
+mod sign_in_methods;
 mod stored;
