@@ -102,7 +102,9 @@ impl Real<Refresh> for Played<'_> {
             Action::Steal => self.thief.set(self.owner.get()),
             Action::LogOut => {
                 let token = self.tokens.borrow()[self.owner.get()].clone();
-                log_out(&self.replicas[0], &token, &origin(BEGINNING)).await.expect("logged out");
+                log_out(&self.replicas[0], token.handle_hash(), &origin(BEGINNING))
+                    .await
+                    .expect("logged out");
             }
             Action::Tick => self.now.set(self.now.get() + 1),
         }
