@@ -261,16 +261,33 @@ fn lock(
         match administrators {
             // Promoted since we looked. To lock the administrators now would be against the order.
             None => return Err(DbError::Conflict),
-            Some(all) if all.iter().all(|one| *one == id) => {
-                return Ok(Err(AccountError::LastAdministrator));
+            Some(all) => {
+                if can_sign_in(conn, id)? && !another_can_sign_in(conn, &all, id)? {
+                    return Ok(Err(AccountError::LastAdministrator));
+                }
             }
-            Some(_) => {}
         }
     }
     Ok(Ok(locked))
 }
 
-/// An administrator who can sign in.
+/// Returns whether one of these administrators, other than this one, has a sign-in method: an administrator may have lost the last
+/// one to another administrator. The rows are locked, and a method is removed only under that lock.
+fn another_can_sign_in(conn: &mut DbConn, administrators: &[UserId], than: UserId) -> Result<bool, DbError> {
+    for id in administrators.iter().filter(|id| **id != than) {
+        if can_sign_in(conn, *id)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn can_sign_in(conn: &mut DbConn, id: UserId) -> Result<bool, DbError> {
+    let has_password = users::find(conn, id)?.is_some_and(|user| user.has_password);
+    Ok(has_password || !identities::list(conn, id)?.is_empty())
+}
+
+/// Returns whether the user is an administrator who is not disabled.
 fn counts(user: &User) -> bool {
     user.admin && !user.disabled
 }

@@ -2,6 +2,7 @@
 //! that gives none, and a password. The user asks for changes on two devices at once, and an
 //! administrator removes methods meanwhile.
 
+mod play;
 mod rules;
 
 use crate::explorer::{Model, holds, is_found};

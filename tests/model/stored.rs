@@ -7,8 +7,10 @@ use tokenbooth::clock::Timestamp;
 use tokenbooth::db::{Db, DbConn, DbError, DbOptions, PreparedStatements, Synchronous, users};
 use tokenbooth::event::{Actor, Origin};
 use tokenbooth::metrics::RoundMetrics;
+use tokenbooth::recent_sign_ins::RecentSignIns;
 use tokenbooth::settings::{Settings, Sources};
-use tokenbooth::user::{User, UserId};
+use tokenbooth::user::{Identity, User, UserId};
+use uuid::Uuid;
 
 use crate::databases::TestDatabase;
 
@@ -87,5 +89,21 @@ pub fn same<T: PartialEq + Debug + Copy>(what: &str, stored: T, model: T) -> Res
         Ok(())
     } else {
         Err(format!("{what}: {stored:?} is stored, the model has {model:?}"))
+    }
+}
+
+/// Returns an identity of this user, which gave the address.
+pub fn identity_of(user: &User) -> Identity {
+    Identity {
+        id: Uuid::now_v7(),
+        user_id: user.id,
+        provider: "google".to_owned(),
+        provider_id: user.id.to_string(),
+        email: user.email.clone(),
+        verified_email: user.email.clone(),
+        gives_email: true,
+        created_at: BEGINNING,
+        last_used_at: BEGINNING,
+        recent_sign_ins: RecentSignIns::default(),
     }
 }
