@@ -11,6 +11,7 @@ mod import;
 mod keys;
 mod login;
 mod provider;
+mod selftest;
 mod sessions;
 mod store;
 mod user;
@@ -55,6 +56,8 @@ enum Command {
     },
     /// Sign in with GitHub from this terminal, and print the token
     Login(login::Login),
+    /// Try some hundred attacks against a running service, this one or another, and say which of them it accepts
+    Selftest(selftest::Selftest),
     /// Print the OpenAPI document, or what Postman imports
     Openapi {
         /// The collection instead: every request, made from the document
@@ -155,6 +158,7 @@ async fn execute(command: Command) -> Result<(), CommandError> {
         Command::Health => health::run(&settings()?),
         Command::ExplainToken { token } => explain_token::run(settings()?, token).await,
         Command::Login(options) => login::run(&options).await,
+        Command::Selftest(options) => selftest::run(&options).await,
         Command::Openapi { postman, postman_environment } => {
             let text = if postman {
                 openapi::postman::collection()
