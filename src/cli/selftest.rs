@@ -61,7 +61,7 @@ pub(super) async fn run(options: &Selftest) -> Result<(), CommandError> {
     }
     let corpus = Corpus::load(options.corpus.as_deref())?;
     let service = Service::new(&options.url, &options.provider, options.profile.as_deref())?;
-    let mut attacker = Attacker::new(service, issuer);
+    let mut attacker = Attacker::new(service, issuer)?;
     attacker.begin().await.map_err(|reason| CommandError::Other(format!("{}: {reason}", options.url)))?;
     let mut summary = Summary::default();
     for case in corpus.cases.iter().filter(|case| case.id.starts_with(&options.only)) {
@@ -79,7 +79,10 @@ fn print_settings(issuer: &MockProviders, provider: &str) -> Result<(), CommandE
         let variable = key.to_uppercase().replace('.', "__");
         writeln!(out, "TOKENBOOTH__{variable}={value}")?;
     }
-    Ok(())
+    // Where apps get codes, as in the profile; everything comes from one address; and an unknown key is asked for at once.
+    writeln!(out, "TOKENBOOTH__SIGN_IN__REDIRECT_URIS=http://127.0.0.1/callback")?;
+    writeln!(out, "TOKENBOOTH__RATE_LIMIT__ENABLED=false")?;
+    Ok(writeln!(out, "TOKENBOOTH__JWKS__COOLDOWN=1s")?)
 }
 
 fn print_case(case: &Case, outcome: &Outcome, as_json: bool) -> Result<(), CommandError> {

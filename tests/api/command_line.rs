@@ -77,6 +77,7 @@ fn help_and_version_are_told_without_settings() {
         "check",
         "explain-token",
         "login",
+        "selftest",
         "openapi",
         "user",
         "sessions",

@@ -77,6 +77,7 @@ mod removed_identities;
 mod replicas;
 mod revocation;
 mod revocation_feed;
+mod selftest;
 mod service_manager;
 mod sessions;
 mod settings;

@@ -10,7 +10,7 @@ use url::Url;
 use super::corpus::{Attack, Case, Expected, Forgery, Operation, Request, Step};
 use super::forge::Original;
 use super::service::{Jar, Response, Service, Values, fill, fill_json};
-use crate::mock::{Issuer, MockProviders, Person, oidc};
+use crate::mock::{Issuer, MockError, MockProviders, Person, SigningKey, oidc};
 
 /// For the first sign-in: the service may have been started before the provider.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -74,12 +74,15 @@ impl From<String> for Stop {
 pub(super) struct Attacker {
     service: Service,
     issuer: Option<MockProviders>,
+    key: SigningKey,
     people: u32,
 }
 
 impl Attacker {
-    pub(super) fn new(service: Service, issuer: Option<MockProviders>) -> Self {
-        Self { service, issuer, people: 0 }
+    /// # Errors
+    /// Returns an error if no key can be made.
+    pub(super) fn new(service: Service, issuer: Option<MockProviders>) -> Result<Self, MockError> {
+        Ok(Self { service, issuer, key: SigningKey::foreign()?, people: 0 })
     }
 
     /// Finds out whether what is rightful is accepted; otherwise a rejection proves nothing.
@@ -142,7 +145,7 @@ impl Attacker {
             signature: forgery.signature.clone(),
             form: forgery.form.clone(),
         };
-        let forged = original.forge(&filled, Some(issuer)).map_err(|error| error.to_string())?;
+        let forged = original.forge(&filled, Some(issuer), &self.key);
         values.insert("id_token".to_owned(), forged);
         let response = self.service.send(self.operation(Operation::SignIn)?, &values, None).await?;
         Ok(Outcome::of(&response))
@@ -152,7 +155,7 @@ impl Attacker {
         let mut values = self.sign_in().await?;
         let original = Original::parse(&values["access_token"])
             .ok_or_else(|| Stop::Missing("The service's access tokens are no JWTs.".to_owned()))?;
-        let forged = original.forge(forgery, None).map_err(|error| error.to_string())?;
+        let forged = original.forge(forgery, None, &self.key);
         values.insert("access_token".to_owned(), forged);
         let response = self.service.send(self.operation(Operation::Read)?, &values, None).await?;
         Ok(Outcome::of(&response))

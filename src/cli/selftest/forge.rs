@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::corpus::{Forgery, Signing};
 use crate::clock::{Clock, SystemClock};
-use crate::mock::{Issuer, MockError, Signature, SigningKey, compact};
+use crate::mock::{Issuer, Signature, SigningKey, compact};
 
 /// A valid token, taken apart.
 pub(super) struct Original {
@@ -27,13 +27,10 @@ impl Original {
         Some(Self { header: read(header)?, claims: read(claims)?, signature: (*signature).to_owned() })
     }
 
-    /// Returns the token that a case describes.
-    ///
-    /// # Errors
-    /// Returns an error if no key can be made.
-    pub(super) fn forge(&self, forgery: &Forgery, issuer: Option<&Issuer>) -> Result<String, MockError> {
+    /// Returns the token that a case describes. `attacker` signs what nobody else signs.
+    pub(super) fn forge(&self, forgery: &Forgery, issuer: Option<&Issuer>, attacker: &SigningKey) -> String {
         let mut header = self.header.clone();
-        let attacker = SigningKey::foreign()?.with_kid(text(&header, "kid"));
+        let attacker = attacker.with_kid(text(&header, "kid"));
         if let Signing::Embedded = forgery.signature {
             header.insert("alg".to_owned(), "RS256".into());
             header.insert("jwk".to_owned(), attacker.jwk());
@@ -48,11 +45,11 @@ impl Original {
             payload += &format!(",{more}}}");
         }
         let signature = self.sign(&header, &payload, forgery, issuer, &attacker);
-        Ok(forgery
+        forgery
             .form
             .replace("{header}", &BASE64_URL_SAFE_NO_PAD.encode(header))
             .replace("{payload}", &BASE64_URL_SAFE_NO_PAD.encode(payload))
-            .replace("{signature}", &signature))
+            .replace("{signature}", &signature)
     }
 
     fn sign(

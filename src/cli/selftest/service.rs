@@ -176,7 +176,9 @@ impl Service {
         };
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let sets_cookie = keep_cookies(&headers, jar);
-        let location = headers.get(LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        // Not only ASCII: an attack may have any character in it.
+        let location =
+            headers.get(LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let body = response.json().await.unwrap_or(Value::Null);
         Ok(Response { status, location, body, sets_cookie })
     }
