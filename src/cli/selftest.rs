@@ -96,14 +96,13 @@ fn print_case(case: &Case, outcome: &Outcome, as_json: bool) -> Result<(), Comma
         return Ok(writeln!(out, "{line}")?);
     }
     match outcome {
-        Outcome::Rejected => {}
         Outcome::Accepted(detail) => writeln!(
             out,
             "ACCEPTED {id} ({}): {title}\n    {detail}\n    Why it matters: {why}\n    Source: {source}",
             severity.as_str()
         )?,
         Outcome::NotTried(reason) => writeln!(out, "NOT TRIED {id}: {title}\n    {reason}")?,
-        Outcome::Skipped(_) => {}
+        Outcome::Rejected | Outcome::Skipped(_) => {}
     }
     Ok(())
 }

@@ -116,7 +116,9 @@ async fn a_service_that_believes_everything_is_told_so() {
     actix_web::rt::spawn(server.run());
     let tried = {
         let (url, issuer) = (url.clone(), issuer.clone());
-        web::block(move || Tried::run(&["--url", &url, "--issuer", &issuer])).await.expect("a run")
+        tokio::task::spawn_blocking(move || Tried::run(&["--url", &url, "--issuer", &issuer]))
+            .await
+            .expect("a run")
     };
     assert!(!tried.success, "{}", tried.text);
     let (rejected, not_tried) = (tried.with_outcome("rejected"), tried.with_outcome("not_tried"));

@@ -316,11 +316,11 @@ impl Attacker {
     }
 
     /// What a request of this person may use, whose ID token was issued so many seconds from now.
-    fn values(&self, person: &Person, issued: i64) -> Result<Values, Stop> {
+    fn values(&self, person: &Person, offset: i64) -> Result<Values, Stop> {
         use crate::clock::{Clock, SystemClock};
         let issuer = self.issuer()?;
         let mut values = self.service.values();
-        let claims = issuer.claims_of(person, json!({ "iat": SystemClock.now().0 + issued }));
+        let claims = issuer.claims_of(person, json!({ "iat": SystemClock.now().0 + offset }));
         values.insert("issuer".to_owned(), claims["iss"].as_str().unwrap_or_default().to_owned());
         values.insert("client_id_at_issuer".to_owned(), oidc::CLIENT_ID.to_owned());
         values.insert("id_token".to_owned(), issuer.sign_claims(&claims));

@@ -42,7 +42,7 @@ impl Original {
         let mut payload = Value::Object(claims).to_string();
         if let Some(more) = &forgery.append_to_claims {
             payload.truncate(payload.len() - 1);
-            payload += &format!(",{more}}}");
+            payload = format!("{payload},{more}}}");
         }
         let signature = self.sign(&header, &payload, forgery, issuer, &attacker);
         forgery

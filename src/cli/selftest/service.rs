@@ -65,6 +65,10 @@ pub(super) struct Response {
 impl Service {
     /// # Errors
     /// Returns an error if the address is no URL, or the profile cannot be read.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the shared client is for providers, and does not show redirects"
+    )]
     pub(super) fn new(url: &str, provider: &str, profile: Option<&Path>) -> Result<Self, CommandError> {
         let other = |reason: String| CommandError::Other(reason);
         let base = Url::parse(url).map_err(|error| other(format!("--url {url}: {error}")))?;
@@ -126,7 +130,7 @@ impl Service {
         let mut url = format!("{}{}", values["base"], fill(path, values));
         if let Some(query) = query {
             let encoded = values.iter().map(|(name, value)| (name.clone(), encode(value))).collect();
-            url += &format!("?{}", fill(query, &encoded));
+            url = format!("{url}?{}", fill(query, &encoded));
         }
         self.get(&request.method, &url, Some(request), values, jar).await
     }
