@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint openapi screenshots deb deny bench bench-micro bench-scale \
+.PHONY: help demo test faults fuzz lint openapi screenshots deb deny bench bench-micro bench-scale \
 	bench-instructions
 
 help: ## List the targets
@@ -15,6 +15,9 @@ test: ## All tests, on SQLite and PostgreSQL
 faults: ## PostgreSQL under faults for SECONDS=600: switchovers, freezes, stalls (apt install postgresql pgbouncer)
 	TOKENBOOTH_REQUIRE_POSTGRES=1 TOKENBOOTH_FAULTS_SECONDS=$(or $(SECONDS),600) \
 		cargo test --test faults -- --nocapture
+
+fuzz: ## Every parser that strangers reach, for some ten minutes (FACTOR=60); fuzz/ does it with coverage, on nightly
+	TOKENBOOTH_FUZZ_FACTOR=$(or $(FACTOR),60) cargo test --test fuzz -- --nocapture
 
 lint: ## Formatting, clippy, documentation and layout, each without a warning
 	cargo fmt --check
