@@ -282,7 +282,7 @@ impl Booth {
     /// Sends bytes, and returns the status and all of the response. The service never fails, and tells nobody a secret.
     fn send(&self, request: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
         // It may have closed the connection when it had read enough.
         let _ = stream.write_all(request);
         let mut response = Vec::new();
@@ -364,7 +364,7 @@ impl Liar {
         self.runtime.block_on(async {
             for (name, (kind, token)) in tokens {
                 let credential = Credential { kind, token: token.into(), nonce: None };
-                *self.responses.lock().expect("no panic") = parts.clone();
+                self.responses.lock().expect("no panic").clone_from(&parts);
                 let latency = Metrics::default().provider_latency;
                 let client =
                     ProviderClient::new(settings.http_client.timeout, latency, &clock).expect("a client");
