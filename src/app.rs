@@ -18,6 +18,7 @@ use crate::account::revocation_feed::RevocationFeed;
 use crate::account::{AccountRules, RefusedSignIns};
 use crate::clock::{SharedClock, SystemClock, Timestamp};
 use crate::connections::Connections;
+use crate::db::schema_watch::SchemaWatch;
 use crate::db::{self, Db, DbError, DbOptions};
 use crate::drain::Door;
 use crate::event::Origin;
@@ -139,6 +140,7 @@ impl Tokenbooth {
         let tokens = Arc::new(tokens);
         let key_watch = KeyWatch::start(&db, key_store, &tokens);
         let housekeeping = Housekeeping::start(&db, &settings, &clock);
+        let schema_watch = SchemaWatch::start(&db);
         let stopping = AtomicBool::new(false);
         let state = Data::new(AppState {
             cursor_keys: CursorKeys::new(&tokens, &clock),
@@ -163,6 +165,7 @@ impl Tokenbooth {
             drained: watch::Sender::new(false),
             database_word: Mutex::default(),
             housekeeping,
+            schema_watch,
         });
         Ok(Self { state })
     }

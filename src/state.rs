@@ -11,6 +11,7 @@ use crate::account::housekeeping::Housekeeping;
 use crate::account::revocation_feed::RevocationFeed;
 use crate::account::{AccountRules, RefusedSignIns};
 use crate::clock::SharedClock;
+use crate::db::schema_watch::SchemaWatch;
 use crate::db::{Db, DbError};
 use crate::error::ApiError;
 use crate::keys::KeyWatch;
@@ -55,6 +56,8 @@ pub(crate) struct AppState {
     pub(crate) database_word: Mutex<Option<&'static str>>,
     #[expect(dead_code, reason = "its task ends with it")]
     pub(crate) housekeeping: Housekeeping,
+    #[expect(dead_code, reason = "its task ends with it")]
+    pub(crate) schema_watch: SchemaWatch,
 }
 
 impl AppState {

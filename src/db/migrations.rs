@@ -9,7 +9,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{DatabaseUrl, DbConn, DbError, connect, transaction};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+pub(super) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// Brings the schema up to date and answers with the names of the migrations that ran. Several replicas may do so at
 /// the same moment: whoever loses the race looks again.

@@ -26,6 +26,7 @@ mod renewal;
 pub mod revocations;
 mod rounds;
 mod schema;
+pub(crate) mod schema_watch;
 pub mod sessions;
 pub mod signing_keys;
 pub mod spent_codes;

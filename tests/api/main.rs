@@ -28,6 +28,7 @@ mod clients;
 mod command_line;
 mod database_file;
 mod database_outage;
+mod database_schema;
 mod demo;
 mod docs;
 mod embedded;
