@@ -9,6 +9,7 @@
 #![allow(dead_code, reason = "each test binary that includes this file uses a part of it")]
 
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsString,
     fmt::Write as _,
@@ -481,12 +482,15 @@ pub fn unprivileged_user() -> io::Result<(u32, u32)> {
 }
 
 /// Below the range from which systems pick ports by themselves: while a cluster is stopped, no
-/// connection of a test that runs beside it can be given its port.
+/// connection of a test that runs beside it can be given its port. And none twice in one process: the
+/// port of a cluster that is stopped looks free.
 pub fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let start = u16::try_from(random() % 12_000).unwrap_or_default();
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     (0..12_000)
         .map(|step| 20_000 + (start + step) % 12_000)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok() && given.insert(*port))
         .unwrap_or_else(|| panic!("none of 12000 ports is free"))
 }
 
