@@ -3,14 +3,18 @@
 
 mod attack;
 mod corpus;
+mod flow;
 mod forge;
+mod key_server;
 mod service;
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use secrecy::SecretString;
 use serde_json::json;
 
 use self::attack::{Attacker, Outcome};
@@ -33,6 +37,10 @@ pub(super) struct Selftest {
     /// Print the settings that make tokenbooth trust that provider, and end
     #[arg(long, requires = "issuer")]
     print_settings: bool,
+    /// The secret with which the service signs access tokens (HS256), in a file; without it, cases with an access token that is changed
+    /// and signed anew are skipped
+    #[arg(long, value_name = "FILE")]
+    token_secret_file: Option<PathBuf>,
     /// How the service is asked, as in corpus/profile.json (that of tokenbooth when absent)
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
@@ -61,7 +69,8 @@ pub(super) async fn run(options: &Selftest) -> Result<(), CommandError> {
     }
     let corpus = Corpus::load(options.corpus.as_deref())?;
     let service = Service::new(&options.url, &options.provider, options.profile.as_deref())?;
-    let mut attacker = Attacker::new(service, issuer)?;
+    let secret = options.token_secret_file.as_deref().map(read_secret).transpose()?;
+    let mut attacker = Attacker::new(service, issuer, secret)?;
     attacker.begin().await.map_err(|reason| CommandError::Other(format!("{}: {reason}", options.url)))?;
     let mut summary = Summary::default();
     for case in corpus.cases.iter().filter(|case| case.id.starts_with(&options.only)) {
@@ -71,6 +80,12 @@ pub(super) async fn run(options: &Selftest) -> Result<(), CommandError> {
     }
     summary.print(options.json)?;
     if summary.is_good() { Ok(()) } else { Err(CommandError::Told) }
+}
+
+fn read_secret(path: &Path) -> Result<SecretString, CommandError> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| CommandError::Other(format!("--token-secret-file {}: {error}", path.display())))?;
+    Ok(text.trim().to_owned().into())
 }
 
 fn print_settings(issuer: &MockProviders, provider: &str) -> Result<(), CommandError> {
@@ -149,7 +164,10 @@ impl Summary {
             "{rejected} attacks rejected, {accepted} accepted ({severe} of them high or critical), {not_tried} not tried, {skipped} skipped"
         )?;
         if *skipped > 0 {
-            writeln!(out, "Skipped cases need --issuer, or an operation that the profile does not have.")?;
+            writeln!(
+                out,
+                "Skipped cases need --issuer, --token-secret-file, or an operation that the profile does not have."
+            )?;
         }
         Ok(())
     }

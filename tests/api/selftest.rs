@@ -1,9 +1,13 @@
 //! `tokenbooth selftest`: the corpus of attacks, tried against this service and against one that believes everything.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 use actix_web::http::header;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokenbooth::mock::{Signature, SigningKey, compact};
 
@@ -22,7 +26,8 @@ struct Tried {
 
 impl Tried {
     fn run(arguments: &[&str]) -> Self {
-        let output = Tokenbooth::new(&[&["selftest", "--json"], arguments].concat()).output();
+        let command = Tokenbooth::new(&[&["selftest", "--json"], arguments].concat());
+        let output = command.file("secret", &format!("{SECRET}\n")).output();
         let text = String::from_utf8(output.stdout).expect("text") + &String::from_utf8_lossy(&output.stderr);
         let lines = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Self { success: output.status.success(), lines, text }
@@ -54,12 +59,15 @@ on_both_databases! {
         let settings = settings.lines().filter_map(|line| line.split_once('='));
         let mut serving = settings.fold(serve, |serve, (name, value)| serve.env(name, value)).start();
         serving.url();
-        let tried = Tried::run(&["--url", &url, "--issuer", &issuer]);
+        let tried = Tried::run(&["--url", &url, "--issuer", &issuer, "--token-secret-file", "secret"]);
         let summary = tried.summary();
         for unwanted in ["accepted", "not_tried", "skipped"] {
             assert_eq!(summary[unwanted], 0, "{}", tried.text);
         }
-        assert!(tried.success && summary["rejected"].as_u64() > Some(100), "{}", tried.text);
+        assert!(tried.success && summary["rejected"].as_u64() > Some(160), "{}", tried.text);
+        // Without the secret, no rejection of a token that is signed anew is claimed.
+        let tried = Tried::run(&["--url", &url, "--issuer", &issuer, "--only", "at-expired"]);
+        assert_eq!(tried.summary()["skipped"], 1, "{}", tried.text);
         // Without a provider, what needs no sign-in is tried all the same.
         let tried = Tried::run(&["--url", &url]);
         let summary = tried.summary();
@@ -116,9 +124,11 @@ async fn a_service_that_believes_everything_is_told_so() {
     actix_web::rt::spawn(server.run());
     let tried = {
         let (url, issuer) = (url.clone(), issuer.clone());
-        tokio::task::spawn_blocking(move || Tried::run(&["--url", &url, "--issuer", &issuer]))
-            .await
-            .expect("a run")
+        tokio::task::spawn_blocking(move || {
+            Tried::run(&["--url", &url, "--issuer", &issuer, "--token-secret-file", "secret"])
+        })
+        .await
+        .expect("a run")
     };
     assert!(!tried.success, "{}", tried.text);
     let (rejected, not_tried) = (tried.with_outcome("rejected"), tried.with_outcome("not_tried"));
@@ -126,9 +136,46 @@ async fn a_service_that_believes_everything_is_told_so() {
     let harmless = ["rd-control", "rd-dot-dot", "rd-encoded-slash", "rd-header", "rd-leading-space"];
     assert!(rejected.iter().all(|id| harmless.contains(id)), "{rejected:?}");
     assert!(not_tried.is_empty(), "{not_tried:?} {}", tried.text);
-    assert!(tried.summary()["severe"].as_u64() > Some(80), "{}", tried.summary());
+    assert!(tried.summary()["severe"].as_u64() > Some(110), "{}", tried.summary());
     let case = tried.lines.iter().find(|line| line["id"] == "id-alg-none").expect("the case");
     assert_eq!((&case["severity"], case["source"].as_str().is_some()), (&json!("critical"), true));
+}
+
+/// Rejects what does not begin with the provider's own header, but follows a `jku` before it does.
+async fn follow(request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let token = body["id_token"].as_str().unwrap_or_default();
+    let header = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap_or_default());
+    let header: Value = serde_json::from_slice(&header.unwrap_or_default()).unwrap_or_default();
+    if let Some(jku) = header["jku"].as_str() {
+        let url = url::Url::parse(jku).expect("a URL");
+        let mut stream =
+            TcpStream::connect(&*url.socket_addrs(|| None).expect("an address")).expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a request");
+        let mut key_set = String::new();
+        stream.read_to_string(&mut key_set).expect("a response");
+        assert!(key_set.contains(r#""kid":"attacker""#), "{key_set}");
+    }
+    if request.method() == "POST" && header["kid"] == "attacker" {
+        return HttpResponse::Unauthorized().finish();
+    }
+    HttpResponse::Ok().json(json!({ "access_token": "opaque" }))
+}
+
+#[actix_web::test]
+async fn a_service_that_asks_where_a_token_says_is_told_so_although_it_rejects_the_token() {
+    let server = HttpServer::new(|| App::new().default_service(web::to(follow)));
+    let server = server.workers(1).bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", server.addrs()[0]);
+    actix_web::rt::spawn(server.run());
+    let run = move || {
+        let issuer = format!("127.0.0.1:{}", free_port());
+        ["id-jku", "id-x5u"].map(|id| Tried::run(&["--url", &url, "--issuer", &issuer, "--only", id]))
+    };
+    let [followed, ignored] = tokio::task::spawn_blocking(run).await.expect("two runs");
+    assert_eq!((followed.success, &followed.summary()["severe"]), (false, &json!(1)), "{}", followed.text);
+    assert!(followed.text.contains("asked an address that the attacker named"), "{}", followed.text);
+    assert_eq!((ignored.success, &ignored.summary()["rejected"]), (true, &json!(1)), "{}", ignored.text);
 }
 
 #[test]
@@ -147,6 +194,8 @@ fn a_corpus_or_a_profile_of_ones_own_is_read_and_a_bad_one_is_told_with_its_plac
     let told =
         run(&[("profile.json", "{ \"about\": \"\", \"sign_up\": {} }")], &["--profile", "profile.json"]);
     assert!(told.contains("the profile") && told.contains("sign_up"), "{told}");
+    let told = run(&[], &["--token-secret-file", "nowhere"]);
+    assert!(told.contains("--token-secret-file nowhere"), "{told}");
     let told = run(&[], &[]);
     assert!(told.contains("http://127.0.0.1:9") && told.contains("refused"), "{told}");
 }

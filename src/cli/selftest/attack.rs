@@ -1,16 +1,18 @@
 //! Trying one case: the attacker has an account, a browser, and an OpenID provider that the service trusts, whose key only that
 //! provider's rightful tokens are signed with.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::corpus::{Attack, Case, Expected, Forgery, Operation, Request, Step};
-use super::forge::Original;
-use super::service::{Jar, Response, Service, Values, fill, fill_json};
-use crate::mock::{Issuer, MockError, MockProviders, Person, SigningKey, oidc};
+use super::CommandError;
+use super::corpus::{Attack, Case, Forgery, Operation, Request};
+use super::forge::{Original, Signer};
+use super::key_server::KeyServer;
+use super::service::{Jar, Response, Service, Values, fill};
+use crate::mock::{Issuer, MockProviders, Person, SigningKey, oidc};
 
 /// For the first sign-in: the service may have been started before the provider.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -60,7 +62,7 @@ impl Outcome {
 }
 
 /// Why a case is not decided.
-enum Stop {
+pub(super) enum Stop {
     Missing(String),
     Failed(String),
 }
@@ -72,17 +74,30 @@ impl From<String> for Stop {
 }
 
 pub(super) struct Attacker {
-    service: Service,
+    pub(super) service: Service,
     issuer: Option<MockProviders>,
+    /// The secret with which the service signs access tokens.
+    secret: Option<SecretString>,
     key: SigningKey,
+    /// Where the attacker's key can be had, for services that follow a token there.
+    key_server: KeyServer,
     people: u32,
 }
 
 impl Attacker {
     /// # Errors
-    /// Returns an error if no key can be made.
-    pub(super) fn new(service: Service, issuer: Option<MockProviders>) -> Result<Self, MockError> {
-        Ok(Self { service, issuer, key: SigningKey::foreign()?, people: 0 })
+    /// Returns an error if no key can be made, or no port be opened to serve it.
+    pub(super) fn new(
+        service: Service,
+        issuer: Option<MockProviders>,
+        secret: Option<SecretString>,
+    ) -> Result<Self, CommandError> {
+        let key = SigningKey::foreign()?;
+        // Where the provider can be reached, the attacker can be, too.
+        let address = issuer.as_ref().and_then(|issuer| Url::parse(issuer.base_url()).ok());
+        let host = address.and_then(|url| url.host_str().map(ToOwned::to_owned));
+        let key_server = KeyServer::start(host.as_deref().unwrap_or("127.0.0.1"), &key)?;
+        Ok(Self { service, issuer, secret, key, key_server, people: 0 })
     }
 
     /// Finds out whether what is rightful is accepted; otherwise a rejection proves nothing.
@@ -109,14 +124,35 @@ impl Attacker {
                 Err(Stop::Failed(_)) => tokio::time::sleep(Duration::from_secs(1)).await,
             }
         };
+        self.check_access_token(values).await
+    }
+
+    /// Reads with a valid access token, and with one that is signed anew.
+    async fn check_access_token(&self, mut values: Values) -> Result<(), String> {
         let Some(read) = self.service.operation(Operation::Read) else { return Ok(()) };
         match self.service.send(read, &values, None).await?.status {
+            200..300 => {}
+            status => {
+                return Err(format!("A valid access token is not accepted: the service responded {status}."));
+            }
+        }
+        let Some(original) = self.secret.as_ref().and_then(|_| Original::parse(&values["access_token"]))
+        else {
+            return Ok(());
+        };
+        // Its members may be written in another order, so that the signature has to be a new one.
+        let signed = original.forge(&Forgery::default(), &self.signer(), &self.key);
+        values.insert("access_token".to_owned(), signed);
+        match self.service.send(read, &values, None).await?.status {
             200..300 => Ok(()),
-            status => Err(format!("A valid access token is not accepted: the service responded {status}.")),
+            status => Err(format!(
+                "An access token that is signed with the secret of --token-secret-file is not accepted: the service responded {status}."
+            )),
         }
     }
 
     pub(super) async fn try_case(&mut self, case: &Case) -> Outcome {
+        let asked = self.key_server.requests();
         let decided = match &case.attack {
             Attack::IdToken(forgery) => self.with_id_token(forgery).await,
             Attack::AccessToken(forgery) => self.with_access_token(forgery).await,
@@ -125,6 +161,9 @@ impl Attacker {
             Attack::RedirectTo(target) => self.with_redirect(target).await,
             Attack::Flow(steps) => self.with_flow(steps).await,
         };
+        if self.key_server.requests() > asked {
+            return Outcome::Accepted("The service asked an address that the attacker named.".to_owned());
+        }
         match decided {
             Ok(outcome) => outcome,
             Err(Stop::Missing(what)) => Outcome::Skipped(what),
@@ -137,25 +176,20 @@ impl Attacker {
         let mut values = self.values(&person, 0)?;
         let issuer = self.issuer()?;
         let original = Original::parse(&values["id_token"]).ok_or_else(|| "no valid token".to_owned())?;
-        let claims = fill_json(&Value::Object(forgery.claims.clone()), &values);
-        let filled = Forgery {
-            claims: claims.as_object().cloned().unwrap_or_default(),
-            header: forgery.header.clone(),
-            append_to_claims: forgery.append_to_claims.clone(),
-            signature: forgery.signature.clone(),
-            form: forgery.form.clone(),
-        };
-        let forged = original.forge(&filled, Some(issuer), &self.key);
+        let forged = original.forge(&forgery.filled(&values), &Signer::Provider(issuer), &self.key);
         values.insert("id_token".to_owned(), forged);
         let response = self.service.send(self.operation(Operation::SignIn)?, &values, None).await?;
         Ok(Outcome::of(&response))
     }
 
     async fn with_access_token(&mut self, forgery: &Forgery) -> Result<Outcome, Stop> {
+        if forgery.is_signed_anew() && self.secret.is_none() {
+            return Err(Stop::Missing("It needs --token-secret-file.".to_owned()));
+        }
         let mut values = self.sign_in().await?;
         let original = Original::parse(&values["access_token"])
             .ok_or_else(|| Stop::Missing("The service's access tokens are no JWTs.".to_owned()))?;
-        let forged = original.forge(forgery, None, &self.key);
+        let forged = original.forge(&forgery.filled(&values), &self.signer(), &self.key);
         values.insert("access_token".to_owned(), forged);
         let response = self.service.send(self.operation(Operation::Read)?, &values, None).await?;
         Ok(Outcome::of(&response))
@@ -199,86 +233,8 @@ impl Attacker {
         }
     }
 
-    async fn with_flow(&mut self, steps: &[Step]) -> Result<Outcome, Stop> {
-        let mut kept: BTreeMap<&str, Values> = BTreeMap::new();
-        let mut browsers: BTreeMap<&str, Jar> = BTreeMap::new();
-        let mut people: BTreeMap<&str, Person> = BTreeMap::new();
-        for (number, step) in steps.iter().enumerate() {
-            let person = match &step.person {
-                Some(name) => people.entry(name).or_insert_with(|| self.next_person()).clone(),
-                None => self.next_person(),
-            };
-            let mut values = match &step.with {
-                Some(name) => kept.get(name.as_str()).cloned().unwrap_or_default(),
-                None => self.values(&person, step.issued)?,
-            };
-            if let Some((name, value)) = &step.set {
-                values.insert(name.clone(), fill(value, &values));
-            }
-            let jar = browsers.entry(step.browser.as_deref().unwrap_or_default()).or_default();
-            let stolen: Values = kept
-                .iter()
-                .flat_map(|(name, values)| {
-                    values.iter().map(move |(key, value)| (format!("{name}.{key}"), value.clone()))
-                })
-                .collect();
-            let accepted = self.step(step, &person, &mut values, jar, &stolen).await?;
-            match (step.expect, accepted) {
-                (Expected::Accepted, Err(reason)) => {
-                    return Err(Stop::Failed(format!("Step {}: {reason}", number + 1)));
-                }
-                (Expected::Rejected, Ok(())) => {
-                    return Ok(Outcome::Accepted(format!("Step {} was accepted.", number + 1)));
-                }
-                _ => {}
-            }
-            if let Some(name) = &step.keep {
-                kept.insert(name, values);
-            }
-        }
-        Ok(Outcome::Rejected)
-    }
-
-    /// Takes a step, and returns whether the service accepted it; otherwise what it responded.
-    async fn step(
-        &self,
-        step: &Step,
-        person: &Person,
-        values: &mut Values,
-        jar: &mut Jar,
-        stolen: &Values,
-    ) -> Result<Result<(), String>, Stop> {
-        if step.operation == Operation::FinishLogin {
-            let callback = changed(&values["callback"], step.change.as_ref(), stolen)?;
-            let response = self.service.visit(&callback, jar).await?;
-            let code = response.location.as_deref().and_then(code_in);
-            let is_accepted = response.status < 400 && (response.sets_cookie || code.is_some());
-            values.extend(code.map(|code| ("code".to_owned(), code)));
-            return Ok(if is_accepted {
-                Ok(())
-            } else {
-                Err(format!("the callback responded {}", response.status))
-            });
-        }
-        let response = self.service.send(self.operation(step.operation)?, values, Some(jar)).await?;
-        if matches!(step.operation, Operation::BeginLogin | Operation::BeginAppLogin) {
-            let callback = self.choose(&response, person).await?;
-            values.extend(code_in(&callback).map(|code| ("code".to_owned(), code)));
-            values.insert("callback".to_owned(), callback);
-            return Ok(Ok(()));
-        }
-        for name in ["access_token", "refresh_token"] {
-            let token = response.body[name].as_str();
-            values.extend(token.map(|token| (name.to_owned(), token.to_owned())));
-        }
-        Ok(match response.status {
-            200..300 => Ok(()),
-            status => Err(format!("{:?} responded {status} {}", step.operation, response.body)),
-        })
-    }
-
     /// Signs a person in, and returns the tokens.
-    async fn sign_in(&mut self) -> Result<Values, Stop> {
+    pub(super) async fn sign_in(&mut self) -> Result<Values, Stop> {
         let person = self.next_person();
         let mut values = self.values(&person, 0)?;
         let response = self.service.send(self.operation(Operation::SignIn)?, &values, None).await?;
@@ -294,29 +250,15 @@ impl Attacker {
         Ok(values)
     }
 
-    /// Chooses the person on the provider's page that the service has led to, and returns where the provider leads back to.
-    async fn choose(&self, response: &Response, person: &Person) -> Result<String, Stop> {
-        let location = response.location.as_deref().unwrap_or_default();
-        let leads_to = self.service.base.join(location).map_err(|error| error.to_string())?;
-        let issuer = self.running()?.base_url();
-        if !leads_to.as_str().starts_with(issuer) {
-            let status = response.status;
-            return Err(Stop::Failed(format!("The login does not lead to {issuer}: {status} {location}")));
-        }
-        let chosen = format!("{leads_to}&mock_person={}", person.sub);
-        let back = self.service.visit(&chosen, &mut Jar::new()).await?;
-        back.location.ok_or_else(|| Stop::Failed(format!("The provider responded {}.", back.status)))
-    }
-
     /// A person nobody has seen.
-    fn next_person(&mut self) -> Person {
+    pub(super) fn next_person(&mut self) -> Person {
         self.people += 1;
         let name = format!("selftest-{}-{}", uuid::Uuid::new_v4().simple(), self.people);
         Person { sub: name.clone(), ..Person::named(&name) }
     }
 
     /// What a request of this person may use, whose ID token was issued so many seconds from now.
-    fn values(&self, person: &Person, offset: i64) -> Result<Values, Stop> {
+    pub(super) fn values(&self, person: &Person, offset: i64) -> Result<Values, Stop> {
         use crate::clock::{Clock, SystemClock};
         let issuer = self.issuer()?;
         let mut values = self.service.values();
@@ -326,41 +268,24 @@ impl Attacker {
         values.insert("id_token".to_owned(), issuer.sign_claims(&claims));
         values.insert("verifier".to_owned(), VERIFIER.to_owned());
         values.insert("challenge".to_owned(), CHALLENGE.to_owned());
+        values.insert("attacker".to_owned(), self.key_server.url().to_owned());
         Ok(values)
     }
 
-    fn operation(&self, operation: Operation) -> Result<&Request, Stop> {
+    pub(super) fn operation(&self, operation: Operation) -> Result<&Request, Stop> {
         let missing = || Stop::Missing(format!("The profile does not have {operation:?}."));
         self.service.operation(operation).ok_or_else(missing)
     }
 
-    fn running(&self) -> Result<&MockProviders, Stop> {
+    pub(super) fn running(&self) -> Result<&MockProviders, Stop> {
         self.issuer.as_ref().ok_or_else(|| Stop::Missing("It needs --issuer.".to_owned()))
+    }
+
+    fn signer(&self) -> Signer<'_> {
+        self.secret.as_ref().map_or(Signer::Unknown, Signer::Secret)
     }
 
     fn issuer(&self) -> Result<&Issuer, Stop> {
         Ok(self.running()?.oidc())
     }
-}
-
-/// Returns the callback with a parameter changed, or without it.
-fn changed(callback: &str, change: Option<&(String, String)>, stolen: &Values) -> Result<String, Stop> {
-    let Some((name, value)) = change else { return Ok(callback.to_owned()) };
-    let mut url = Url::parse(callback).map_err(|error| error.to_string())?;
-    let others: Vec<(String, String)> = url
-        .query_pairs()
-        .filter(|(key, _)| key != name)
-        .map(|(key, value)| (key.into(), value.into()))
-        .collect();
-    url.query_pairs_mut().clear().extend_pairs(others);
-    if !value.is_empty() {
-        url.query_pairs_mut().append_pair(name, &fill(value, stolen));
-    }
-    Ok(url.into())
-}
-
-/// Returns the parameter `code` of an address.
-fn code_in(location: &str) -> Option<String> {
-    let url = Url::parse(location).ok()?;
-    url.query_pairs().find(|(key, _)| key == "code").map(|(_, code)| code.into_owned())
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::CommandError;
+use super::service::{Values, fill, fill_json};
 
 /// The files that are built in.
 const BUILT_IN: [(&str, &str); 5] = [
@@ -87,34 +88,53 @@ pub(super) enum Attack {
 }
 
 /// How a token is made from a valid one.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Forgery {
-    /// Members that replace those of the header; null removes one.
-    #[serde(default)]
+    /// Members that replace those of the header; null removes one, and `{"now": n}` is `n` seconds from now.
     pub(super) header: Map<String, Value>,
-    /// The same for the claims; `{"now": n}` is `n` seconds from now.
-    #[serde(default)]
+    /// The same for the claims.
     pub(super) claims: Map<String, Value>,
     /// Members as text, written behind the last of the claims.
-    #[serde(default)]
     pub(super) append_to_claims: Option<String>,
-    #[serde(default)]
     pub(super) signature: Signing,
     /// How the parts are put together.
-    #[serde(default = "compact_form")]
-    pub(super) form: String,
+    pub(super) form: Form,
 }
 
-fn compact_form() -> String {
-    "{header}.{payload}.{signature}".to_owned()
+/// The parts of a token, put together as `{header}`, `{payload}` and `{signature}` say.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Form(pub(super) String);
+
+impl Default for Form {
+    fn default() -> Self {
+        Self("{header}.{payload}.{signature}".to_owned())
+    }
+}
+
+impl Forgery {
+    /// Puts values in place of the placeholders.
+    pub(super) fn filled(&self, values: &Values) -> Self {
+        let filled = |members: &Map<String, Value>| {
+            members.iter().map(|(name, value)| (name.clone(), fill_json(value, values))).collect()
+        };
+        let append_to_claims = self.append_to_claims.as_deref().map(|text| fill(text, values));
+        Self { header: filled(&self.header), claims: filled(&self.claims), append_to_claims, ..self.clone() }
+    }
+
+    /// Returns whether something is changed that its issuer signs.
+    pub(super) fn is_signed_anew(&self) -> bool {
+        let is_changed =
+            !self.header.is_empty() || !self.claims.is_empty() || self.append_to_claims.is_some();
+        is_changed && matches!(self.signature, Signing::Genuine)
+    }
 }
 
 /// Who signs.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Signing {
-    /// The issuer, what is changed included; of an access token, whose key is not known here, the signature is kept.
+    /// The issuer, what is changed included.
     #[default]
     Genuine,
     /// The signature of the unchanged token.

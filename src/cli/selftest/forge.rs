@@ -2,11 +2,30 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
 use super::corpus::{Forgery, Signing};
 use crate::clock::{Clock, SystemClock};
 use crate::mock::{Issuer, Signature, SigningKey, compact};
+
+/// Who signs a changed token as its issuer does.
+pub(super) enum Signer<'a> {
+    Provider(&'a Issuer),
+    Secret(&'a SecretString),
+    /// The signature is kept.
+    Unknown,
+}
+
+impl Signer<'_> {
+    /// Returns the provider's key.
+    fn key(&self) -> Option<SigningKey> {
+        match self {
+            Self::Provider(issuer) => Some(issuer.keys().current()),
+            Self::Secret(_) | Self::Unknown => None,
+        }
+    }
+}
 
 /// A valid token, taken apart.
 pub(super) struct Original {
@@ -28,7 +47,7 @@ impl Original {
     }
 
     /// Returns the token that a case describes. `attacker` signs what nobody else signs.
-    pub(super) fn forge(&self, forgery: &Forgery, issuer: Option<&Issuer>, attacker: &SigningKey) -> String {
+    pub(super) fn forge(&self, forgery: &Forgery, signer: &Signer<'_>, attacker: &SigningKey) -> String {
         let mut header = self.header.clone();
         let attacker = attacker.with_kid(text(&header, "kid"));
         if let Signing::Embedded = forgery.signature {
@@ -44,9 +63,10 @@ impl Original {
             payload.truncate(payload.len() - 1);
             payload = format!("{payload},{more}}}");
         }
-        let signature = self.sign(&header, &payload, forgery, issuer, &attacker);
+        let signature = self.sign(&header, &payload, forgery, signer, &attacker);
         forgery
             .form
+            .0
             .replace("{header}", &BASE64_URL_SAFE_NO_PAD.encode(header))
             .replace("{payload}", &BASE64_URL_SAFE_NO_PAD.encode(payload))
             .replace("{signature}", &signature)
@@ -57,15 +77,19 @@ impl Original {
         header: &str,
         payload: &str,
         forgery: &Forgery,
-        issuer: Option<&Issuer>,
+        signer: &Signer<'_>,
         attacker: &SigningKey,
     ) -> String {
-        let own = issuer.map(|issuer| issuer.keys().current());
+        let own = signer.key();
         let of = |signature: Signature<'_>| {
             let token = compact(header, payload, signature);
             token.rsplit_once('.').map(|(_, signature)| signature.to_owned()).unwrap_or_default()
         };
-        let genuine = || own.as_ref().map_or_else(|| self.signature.clone(), |key| of(Signature::Key(key)));
+        let genuine = || match (&own, signer) {
+            (Some(key), _) => of(Signature::Key(key)),
+            (None, Signer::Secret(secret)) => of(Signature::Hs256(secret.expose_secret().as_bytes())),
+            (None, _) => self.signature.clone(),
+        };
         let hmac_of_key = |secret: fn(&SigningKey) -> Vec<u8>| {
             own.as_ref().map_or_else(String::new, |key| of(Signature::Hs256(&secret(key))))
         };
@@ -99,16 +123,24 @@ fn text(members: &Map<String, Value>, name: &str) -> String {
     members.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Replaces members; null removes one, and `{"now": n}` becomes a time.
+/// Replaces members; null removes one, and an object such as `{"now": n}` becomes what it describes.
 fn lay_over(members: &mut Map<String, Value>, changes: &Map<String, Value>) {
     for (name, change) in changes {
         match change {
             Value::Null => drop(members.remove(name)),
-            Value::Object(object) if object.len() == 1 && object.get("now").is_some_and(Value::is_i64) => {
-                let offset = object.get("now").and_then(Value::as_i64).unwrap_or_default();
-                members.insert(name.clone(), (SystemClock.now().0 + offset).into());
-            }
-            other => drop(members.insert(name.clone(), other.clone())),
+            other => drop(members.insert(name.clone(), described(other).unwrap_or_else(|| other.clone()))),
         }
+    }
+}
+
+/// Returns a time (`{"now": 60}`), a long text (`{"long": 9000}`) or lists within lists (`{"nested": 100}`).
+fn described(value: &Value) -> Option<Value> {
+    let (name, number) = value.as_object().filter(|object| object.len() == 1)?.iter().next()?;
+    let number = number.as_i64()?;
+    match name.as_str() {
+        "now" => Some((SystemClock.now().0 + number).into()),
+        "long" => Some("x".repeat(usize::try_from(number).ok()?).into()),
+        "nested" => Some((0..number).fold(Value::Array(vec![]), |inner, _| Value::Array(vec![inner]))),
+        _ => None,
     }
 }
