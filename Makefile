@@ -17,6 +17,7 @@ faults: ## PostgreSQL under faults for SECONDS=600: switchovers, freezes, stalls
 		cargo test --test faults -- --nocapture
 
 fuzz: ## Every parser that strangers reach, for some ten minutes (FACTOR=60); fuzz/ does it with coverage, on nightly
+	PROPTEST_CASES=$(or $(FACTOR),60)000 cargo test --lib fuzzed
 	TOKENBOOTH_FUZZ_FACTOR=$(or $(FACTOR),60) cargo test --test fuzz -- --nocapture
 
 lint: ## Formatting, clippy, documentation and layout, each without a warning

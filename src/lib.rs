@@ -48,6 +48,8 @@ mod drain;
 mod email;
 pub mod error;
 pub mod event;
+#[cfg(test)]
+mod fuzzed;
 pub mod http;
 pub mod jws;
 mod keys;

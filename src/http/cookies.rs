@@ -121,3 +121,6 @@ fn strict(name: &'static str, path: String, value: String, life: Duration) -> Co
 fn seconds(life: Duration) -> cookie::time::Duration {
     cookie::time::Duration::seconds(i64::try_from(life.as_secs()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod fuzzed;

@@ -9,6 +9,8 @@ mod client;
 mod client_secret;
 mod code_flow;
 mod discovery;
+#[cfg(test)]
+mod fuzzed;
 mod github;
 mod github_device;
 mod github_flow;

@@ -33,17 +33,25 @@ pub(super) fn read(file: &Path, each: Each<'_>) -> Result<(), CommandError> {
     let unreadable = |reason: &dyn fmt::Display| {
         CommandError::Other(format!("{} cannot be read: {reason}", file.display()))
     };
-    let mut reader = BufReader::new(File::open(file).map_err(|reason| unreadable(&reason))?);
+    read_from(BufReader::new(File::open(file).map_err(|reason| unreadable(&reason))?), each, &unreadable)
+}
+
+fn read_from(
+    mut reader: impl BufRead,
+    each: Each<'_>,
+    unreadable: Unreadable<'_>,
+) -> Result<(), CommandError> {
     let start = reader.fill_buf().map_err(|reason| unreadable(&reason))?;
     // A mark that Windows puts at the beginning of UTF-8.
     let skipped = if start.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let first = start.iter().skip(skipped).copied().find(|byte| !byte.is_ascii_whitespace());
+    let start = &start[skipped..];
+    let first = start.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     let is_dump = [&b"--"[..], b"SET ", b"COPY ", b"\\restrict"].iter().any(|word| start.starts_with(word));
     reader.consume(skipped);
     match first {
         None => Ok(()),
-        Some(b'[' | b'{') => read_json(reader, each, &unreadable),
-        Some(_) if is_dump => read_dump(reader, each, &unreadable),
+        Some(b'[' | b'{') => read_json(reader, each, unreadable),
+        Some(_) if is_dump => read_dump(reader, each, unreadable),
         Some(_) => read_csv(reader, each),
     }
 }
@@ -221,3 +229,6 @@ impl<'de> Visitor<'de> for Values<'_, '_> {
         if wrapper { Ok(()) } else { self.0.hand_over(Value::Object(fields)) }
     }
 }
+
+#[cfg(test)]
+mod fuzzed;

@@ -127,3 +127,6 @@ fn form_decoded(text: &str) -> Option<String> {
 fn invalid(detail: &str) -> ApiError {
     ApiError::new(Code::InvalidRequest, detail)
 }
+
+#[cfg(test)]
+mod fuzzed;
